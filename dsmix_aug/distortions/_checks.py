@@ -1,0 +1,84 @@
+"""Checks of what callers pass, made before any work is done and before anything random is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+
+INTEGER_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def check_range_mode(range_mode: object) -> None:
+    """Raise ``ValueError`` unless ``range_mode`` is a known one."""
+    if range_mode not in ("clip", "kadis"):
+        raise ValueError(f"range_mode should be 'clip' or 'kadis', got {range_mode!r}")
+
+
+def check_images(images: object) -> None:
+    """Check type, dtype, rank and channels of images, and on the CPU that float values lie in [0, 1].
+
+    Raises:
+        TypeError: If ``images`` is no tensor or has another dtype than float or uint8.
+        ValueError: If the shape or a value is wrong.
+    """
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images should be a tensor, got {type(images).__name__}")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise TypeError(f"images should be float in [0, 1] or uint8, got {images.dtype}")
+    if images.ndim not in (3, 4):
+        raise ValueError(f"images should have shape (B, C, H, W) or (C, H, W), got {tuple(images.shape)}")
+    if images.shape[-3] not in (1, 3):
+        raise ValueError(f"images should have 1 or 3 channels, got {images.shape[-3]} in shape {tuple(images.shape)}")
+    if 0 in images.shape[-2:]:
+        raise ValueError(f"images should have at least one pixel, got shape {tuple(images.shape)}")
+    if images.device.type == "cpu" and images.is_floating_point() and images.numel():
+        _check_unit_range(images)
+
+
+def _check_unit_range(images: Tensor) -> None:
+    low, high = torch.aminmax(images.detach())
+    if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
+        raise ValueError(f"images: float values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]")
+
+
+def levels_list(level: object, batch_size: int, num_levels: int) -> list[int]:
+    """Return one level per sample as host integers.
+
+    Raises:
+        TypeError: If ``level`` is not integer, or a tensor on another device than the CPU.
+        ValueError: If there are not ``batch_size`` of them or one is not in 1..``num_levels``.
+    """
+    levels = host_integers("level", level, batch_size)
+    wrong = [value for value in levels if not 1 <= value <= num_levels]
+    if wrong:
+        raise ValueError(f"level should be between 1 and {num_levels}, got {wrong[0]}")
+    return levels
+
+
+def host_integers(argument: str, given: object, batch_size: int) -> list[int]:
+    """Return ``given`` (an int for all samples, a list or a CPU tensor) as ``batch_size`` host integers."""
+    if isinstance(given, Tensor):
+        if given.device.type != "cpu":
+            raise TypeError(f"{argument} should be on the CPU (it decides what the host launches), got {given.device}")
+        if given.dtype not in INTEGER_DTYPES:
+            raise TypeError(f"{argument} should be of an integer dtype, got {given.dtype}")
+        if given.ndim > 1:
+            raise ValueError(f"{argument} should have shape () or ({batch_size},), got {tuple(given.shape)}")
+        given = given.tolist()
+    if isinstance(given, int) and not isinstance(given, bool):
+        return [given] * batch_size
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise TypeError(f"{argument} should be an int, a list of ints or a CPU tensor, got {type(given).__name__}")
+    if not all(isinstance(value, int) and not isinstance(value, bool) for value in given):
+        raise TypeError(f"{argument} should hold integers, got {list(given)!r}")
+    if len(given) != batch_size:
+        raise ValueError(f"{argument} should have one entry per sample: expected {batch_size}, got {len(given)}")
+    return list(given)
+
+
+def wrap_like(images: Tensor, like: Tensor) -> Tensor:
+    """Give ``images`` the TVTensor class of ``like``, if it has one."""
+    return tv_tensors.wrap(images, like=like) if isinstance(like, tv_tensors.TVTensor) else images

@@ -1,0 +1,191 @@
+"""What every distortion is: a name, a table of levels, its random draws and its maths."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from dsmix_aug.distortions import _checks
+
+RangeMode = Literal["clip", "kadis"]
+
+#: What one sample's distortion drew: numbers and small CPU tensors by name, empty for a deterministic distortion.
+Draws = dict[str, Any]
+
+REGISTRY: dict[str, type[Distortion]] = {}
+
+
+def register(cls: type[Distortion]) -> type[Distortion]:
+    """Make a distortion known by its name to :class:`~dsmix_aug.DistortionBank`.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
+    if cls.name in REGISTRY or cls.name == "pristine":
+        raise ValueError(f"name: a distortion called {cls.name!r} is registered already")
+    REGISTRY[cls.name] = cls
+    return cls
+
+
+class Distortion(ABC):
+    """One type of distortion at graded levels, applied to a batch with a level per sample.
+
+    A subclass sets the class attributes below and writes :meth:`distort`; one with randomness also writes
+    :meth:`draw`. Everything else (dtypes, value range, checks, identity levels) is done here, once.
+
+    Args:
+        range_mode: What keeps results in [0, 1]. ``"clip"`` clamps them. ``"kadis"`` stretches the input and the
+            result of each sample to its own minimum and maximum, as the KADIS-700k generator does.
+
+    Example:
+        >>> import torch
+        >>> from dsmix_aug import DistortionBank
+        >>> blur = DistortionBank()["gaussian_blur"]
+        >>> blur(torch.rand(4, 3, 64, 64), level=3).shape
+        torch.Size([4, 3, 64, 64])
+    """
+
+    name: ClassVar[str]
+    #: Meaning and unit of :attr:`values`, e.g. ``"sigma in px"``.
+    parameter: ClassVar[str]
+    #: The parameter at level 1, 2, ...
+    values: ClassVar[tuple[float, ...]]
+    #: Levels that leave the image as it is.
+    identity_levels: ClassVar[tuple[int, ...]] = ()
+    #: Whether the maths needs three channels; otherwise one channel works too.
+    needs_color: ClassVar[bool] = False
+    #: Smallest height and width in px that the maths is defined for.
+    min_size: ClassVar[int] = 1
+
+    def __init__(self, range_mode: RangeMode = "clip") -> None:
+        _checks.check_range_mode(range_mode)
+        self.range_mode = range_mode
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(range_mode={self.range_mode!r})"
+
+    def draw(self, generator: torch.Generator | None) -> Draws:
+        """Draw everything random of one sample on the host; the same for every image size and level."""
+        return {}
+
+    @abstractmethod
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        """Return the distorted batch as a new tensor; the result may leave [0, 1].
+
+        Args:
+            images: (N, C, H, W) in [0, 1], float32 or float64, N >= 1, contiguous. Not to be modified.
+            levels: N levels, none of them in :attr:`identity_levels`.
+            draws: N results of :meth:`draw`.
+        """
+
+    def apply(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        """Distort a batch without drawing anything: equal arguments give bitwise equal results on one device.
+
+        No gradient flows through a distortion.
+
+        Args:
+            images: (N, C, H, W), float in [0, 1] or uint8.
+            levels: N levels, from 1.
+            draws: N results of :meth:`draw`.
+
+        Returns:
+            A new tensor of the shape and dtype of ``images``.
+        """
+        images = images.detach()
+        moving = [i for i, level in enumerate(levels) if level not in self.identity_levels]
+        if len(moving) == len(levels) and moving:
+            return self._apply_moving(images, levels, draws)
+        result = stretch_range(images) if self.range_mode == "kadis" else images.clone()
+        if moving:
+            index = to_device(moving, images.device)
+            distorted = self._apply_moving(
+                images.index_select(0, index), [levels[i] for i in moving], [draws[i] for i in moving]
+            )
+            result.index_copy_(0, index, distorted)
+        return result
+
+    def _apply_moving(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        work = to_working_dtype(images).contiguous()
+        if self.range_mode == "kadis":
+            distorted = stretch_range(self.distort(stretch_range(work), levels, draws))
+        else:
+            distorted = self.distort(work, levels, draws).clamp_(0, 1)
+        return from_working_dtype(distorted, images.dtype)
+
+    def __call__(
+        self, images: Tensor, level: int | Tensor | Sequence[int], *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Distort images at the given level.
+
+        Args:
+            images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device.
+            level: One level for all, or B of them (CPU tensor or list), from 1 to ``len(values)``.
+            generator: A CPU generator to draw from instead of torch's global one.
+
+        Returns:
+            A new tensor of the shape, dtype and device of ``images``.
+
+        Raises:
+            TypeError: If ``images`` is not a float or uint8 tensor, or ``level`` not integer.
+            ValueError: If a shape, a pixel value (on CPU tensors) or a level is out of its range.
+        """
+        _checks.check_images(images)
+        self.check_image_size(images)
+        batch = images if images.ndim == 4 else images.unsqueeze(0)
+        levels = _checks.levels_list(level, len(batch), len(self.values))
+        draws = [self.draw(generator) for _ in levels]
+        distorted = self.apply(batch.as_subclass(Tensor), levels, draws)
+        return _checks.wrap_like(distorted.reshape(images.shape), images)
+
+    def check_image_size(self, images: Tensor) -> None:
+        """Raise ``ValueError`` if the distortion is not defined for the channels or the size of ``images``."""
+        channels, height, width = images.shape[-3:]
+        if self.needs_color and channels != 3:
+            raise ValueError(f"images: {self.name} needs 3 colour channels, got {channels}")
+        if min(height, width) < self.min_size:
+            raise ValueError(
+                f"images: {self.name} needs a height and width of at least {self.min_size} px, got {height}x{width}"
+            )
+
+    def values_at(self, levels: Sequence[int], like: Tensor) -> Tensor:
+        """Return the parameter of each sample as (N, 1, 1, 1), with dtype and device of ``like``."""
+        return to_device([self.values[level - 1] for level in levels], like.device, like.dtype).view(-1, 1, 1, 1)
+
+
+def to_device(values: Sequence[Any], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Turn host numbers into a tensor on ``device`` without making the host wait for it."""
+    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+
+
+def by_level(levels: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+    """Yield each level that occurs with the positions where it does."""
+    for level in sorted(set(levels)):
+        yield level, [i for i, other in enumerate(levels) if other == level]
+
+
+def to_working_dtype(images: Tensor) -> Tensor:
+    """Return images as float32 (float64 stays) in [0, 1]; uint8 is scaled by 255."""
+    if images.dtype == torch.uint8:
+        return images.to(torch.float32).div_(255)
+    return images if images.dtype == torch.float64 else images.to(torch.float32)
+
+
+def from_working_dtype(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return images in [0, 1] in ``dtype``; uint8 is rounded to the nearest level, half up as the generator saves."""
+    if dtype == torch.uint8:
+        return images.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return images.to(dtype)
+
+
+def stretch_range(images: Tensor) -> Tensor:
+    """Stretch each sample to [0, 1] by its joint minimum and maximum; a constant sample stays (``mapmm``)."""
+    work = to_working_dtype(images)
+    low, high = work.amin((1, 2, 3), keepdim=True), work.amax((1, 2, 3), keepdim=True)
+    span = high - low
+    flat = span == 0
+    stretched = (work - low.masked_fill(flat, 0)).div_(span.masked_fill(flat, 1))
+    return from_working_dtype(stretched, images.dtype)
