@@ -1,1 +1,157 @@
-"""Placeholder."""
+"""Distortions of colour: diffusion, shift, quantisation, saturation in HSV and in L*a*b*."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dsmix_aug.distortions._color_spaces import lab_to_rgb, rgb_to_lab
+from dsmix_aug.distortions._distortion import Distortion, Draws, register, stretch_range
+from dsmix_aug.distortions._filters import correlate_separable, gaussian_kernel
+
+
+@register
+class ColorDiffusion(Distortion):
+    """Blur the colours and exaggerate them: a* and b* are blurred with sigma 1.5 A + 2 px and multiplied by A.
+
+    The lightness L* stays; colours out of the sRGB gamut, most of them from level 2 on, are clamped in RGB.
+
+    Source: KADIS-700k generator, ``imcolordiffuse``. Deviation: the constants of the L*a*b* conversion (up to 0.02 in
+    a* and b* before the multiplication).
+
+    Example:
+        >>> import torch
+        >>> ColorDiffusion()(torch.rand(2, 3, 32, 48), level=[1, 5]).shape
+        torch.Size([2, 3, 32, 48])
+    """
+
+    name = "color_diffusion"
+    parameter = "amount A"
+    values = (1, 3, 6, 8, 12)
+    needs_color = True
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        kernels = [gaussian_kernel(1.5 * self.values[level - 1] + 2) for level in levels]
+        lab = rgb_to_lab(images)
+        lab[:, 1:] = correlate_separable(lab[:, 1:], kernels).mul_(self.values_at(levels, images))
+        return lab_to_rgb(lab).clamp_(0, 1)
+
+
+@register
+class ColorShift(Distortion):
+    """Shift the green channel by A px down and right, where the image has edges (a misregistered colour plane).
+
+    The direction is that of a uniform point of the unit square, so always in the quadrant down and right, and the
+    shift is rounded to whole pixels. A map of edges, from 0 in flat regions to 1, blends the shifted green channel
+    with the original one. Pixels are repeated at the border, not wrapped around.
+
+    Source: KADIS-700k generator, ``imcolorshift``. Deviation: none (1e-5 in float32).
+
+    Example:
+        >>> import torch
+        >>> ColorShift()(torch.rand(2, 3, 32, 48), level=[1, 5]).shape
+        torch.Size([2, 3, 32, 48])
+    """
+
+    name = "color_shift"
+    parameter = "shift A in px"
+    values = (1, 3, 6, 8, 12)
+    needs_color = True
+    min_size = 2  # a gradient takes two pixels
+
+    def draw(self, generator: torch.Generator | None) -> Draws:
+        return {"direction": tuple(torch.rand(2, generator=generator).tolist())}
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        shifts = [_whole_shift(d["direction"], self.values[level - 1]) for level, d in zip(levels, draws, strict=True)]
+        green = images[:, 1]
+        shifted = images.clone()
+        torch.lerp(green, _shift_planes(green, shifts), _edge_map(images), out=shifted[:, 1])
+        return shifted
+
+
+def _whole_shift(direction: tuple[float, float], length: float) -> tuple[int, int]:
+    """Scale a direction (down, right) to ``length`` px and round half up."""
+    scale = length / (math.hypot(*direction) or 1.0)
+    return math.floor(direction[0] * scale + 0.5), math.floor(direction[1] * scale + 0.5)
+
+
+def _shift_planes(planes: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:
+    """Shift each of (N, H, W) planes by its (down, right) px, the first row and column repeated."""
+    height, width = planes.shape[1:]
+    shifted = [
+        F.pad(plane, (right, 0, down, 0), mode="replicate")[:, :height, :width]
+        for plane, (down, right) in zip(planes.split(1), shifts, strict=True)
+    ]
+    return torch.cat(shifted)
+
+
+def _edge_map(images: Tensor) -> Tensor:
+    """Return how much of an edge is at each pixel, (N, H, W): mostly 0 in flat regions and 1 on strong edges."""
+    red, green, blue = images.unbind(1)
+    grey = (red * 0.298936).add_(green, alpha=0.587043).add_(blue, alpha=0.114021)
+    down, right = torch.gradient(grey, dim=(1, 2))
+    edges = down.square_().addcmul_(right, right).sqrt_()[:, None]
+    edges = correlate_separable(edges, [gaussian_kernel(4.0)] * len(images))
+    edges = stretch_range(stretch_range(edges).clamp_(0.1, 1))
+    values = edges.flatten(1)
+    count = values.shape[1]
+    rank = max(math.floor(0.99 * count + 0.5), 1)
+    high, low = values.kthvalue(rank).values, values.kthvalue(count + 1 - rank).values
+    return stretch_range(edges.clamp_(low.view(-1, 1, 1, 1), high.view(-1, 1, 1, 1)))[:, 0]
+
+
+@register
+class ColorSaturationHSV(Distortion):
+    """Multiply the saturation in HSV by f, hue and value kept: y = M - f (M - x), M the pixel's largest channel.
+
+    Level 4 leaves grey; level 5 turns colours to their complement and reaches up to 1.4, which ``range_mode="clip"``
+    clamps and ``"kadis"`` compresses.
+
+    Source: KADIS-700k generator, ``imcolorsaturate``. Deviation: none (1e-6 in float32).
+
+    Example:
+        >>> import torch
+        >>> ColorSaturationHSV()(torch.tensor([0.5, 0.2, 0.4]).view(3, 1, 1), level=4).flatten()
+        tensor([0.5000, 0.5000, 0.5000])
+    """
+
+    name = "color_saturation_hsv"
+    parameter = "factor f of the saturation"
+    values = (0.4, 0.2, 0.1, 0, -0.4)
+    needs_color = True
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        largest = images.amax(1, keepdim=True)
+        return torch.lerp(largest, images, self.values_at(levels, images))
+
+
+@register
+class ColorSaturationLab(Distortion):
+    """Multiply a* and b* by a factor and clamp in RGB: colours that are too strong, at the same lightness L*.
+
+    Level 1 leaves the image as it is.
+
+    Source: KADIS-700k generator, ``imsaturate``. Deviation: the constants of the L*a*b* conversion (up to 0.02 in
+    a* and b* before the multiplication).
+
+    Example:
+        >>> import torch
+        >>> ColorSaturationLab()(torch.rand(2, 3, 32, 48), level=[2, 5]).shape
+        torch.Size([2, 3, 32, 48])
+    """
+
+    name = "color_saturation_lab"
+    parameter = "factor of a* and b*"
+    values = (1, 2, 3, 6, 9)
+    identity_levels = (1,)
+    needs_color = True
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        lab = rgb_to_lab(images)
+        lab[:, 1:] *= self.values_at(levels, images)
+        return lab_to_rgb(lab).clamp_(0, 1)

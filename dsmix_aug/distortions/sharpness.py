@@ -1,1 +1,73 @@
-"""Placeholder."""
+"""Distortions of sharpness and contrast: high sharpen, contrast change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dsmix_aug.distortions._color_spaces import lab_to_rgb, rgb_to_lab
+from dsmix_aug.distortions._distortion import Distortion, Draws, register
+from dsmix_aug.distortions._filters import correlate_separable, gaussian_kernel
+
+
+@register
+class HighSharpen(Distortion):
+    """Sharpen too much: unsharp masking of the lightness L* with a Gaussian of sigma 3 px in a 13x13 window.
+
+    L' = L + A (L - blurred L), a* and b* kept; the result is clamped. A one-channel image is sharpened as it is.
+
+    Source: KADIS-700k generator, ``imsharpenHi``. Deviation: none known (the constants of the L*a*b* conversion are
+    worth up to 0.02 in L*, a*, b*, which cancels on the way back).
+
+    Example:
+        >>> import torch
+        >>> HighSharpen()(torch.rand(2, 3, 32, 48), level=[1, 5]).shape
+        torch.Size([2, 3, 32, 48])
+    """
+
+    name = "high_sharpen"
+    parameter = "amount A"
+    values = (1, 2, 3, 6, 12)
+
+    sigma = 3.0
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        amounts = self.values_at(levels, images)
+        if images.shape[1] == 1:
+            return self._sharpen(images, amounts).clamp_(0, 1)
+        lab = rgb_to_lab(images)
+        lab[:, :1] = self._sharpen(lab[:, :1], amounts)
+        return lab_to_rgb(lab).clamp_(0, 1)
+
+    def _sharpen(self, planes: Tensor, amounts: Tensor) -> Tensor:
+        blurred = correlate_separable(planes, [gaussian_kernel(self.sigma)] * len(planes))
+        return torch.addcmul(planes, planes - blurred, amounts)
+
+
+@register
+class ContrastChange(Distortion):
+    """Change the contrast of every channel by the cubic curve y = 1/2 + p t + q t^3, t = x - 1/2, clamped.
+
+    q = -(0.05 + 0.25 A) / 0.042 and p = 1 - q / 4. Two-sided, as published: levels 1 to 3 raise the contrast, less
+    and less, levels 4 and 5 lower it. (A = -0.2 would leave the image as it is; A = 0 does not.)
+
+    Source: KADIS-700k generator, ``imcontrastc``, whose spline through five points is this cubic. Deviation: none
+    (1e-12 in float64).
+
+    Example:
+        >>> import torch
+        >>> ContrastChange()(torch.tensor([0.0, 0.3, 0.5, 1.0]).view(1, 1, 4), level=1).flatten()
+        tensor([0.0000, 0.1750, 0.5000, 1.0000])
+    """
+
+    name = "contrast_change"
+    parameter = "amount A"
+    values = (0.3, 0.15, 0, -0.4, -0.6)
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        q = (self.values_at(levels, images) + 0.2).mul_(-0.25 / 0.042)
+        p = 1 - q / 4
+        t = images - 0.5
+        return t.square().mul_(q).add_(p).mul_(t).add_(0.5).clamp_(0, 1)
