@@ -99,7 +99,8 @@ def disk_kernel(radius: float) -> Kernel:
     """
     edges = np.arange(-radius, radius + 2) - 0.5
     corner = _area_to_corner(edges[:, None], edges[None, :], radius)
-    return normalized(np.diff(np.diff(corner, axis=0), axis=1))
+    area = np.diff(np.diff(corner, axis=0), axis=1)
+    return normalized(area.clip(min=0))  # pixels outside come out as ±1e-17
 
 
 def _area_to_corner(x: Kernel, y: Kernel, radius: float) -> Kernel:
