@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,7 +157,7 @@ class Distortion(ABC):
         return to_device([self.values[level - 1] for level in levels], like.device, like.dtype).view(-1, 1, 1, 1)
 
 
-def to_device(values: Sequence[Any], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+def to_device(values: Sequence[Any] | np.ndarray, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
     """Turn host numbers into a tensor on ``device`` without making the host wait for it."""
     return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
 

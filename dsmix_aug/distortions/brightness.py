@@ -4,9 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
+from dsmix_aug.distortions._cache import cache_sized_parts
+from dsmix_aug.distortions._color_spaces import lab_to_rgb, rgb_to_lab
 from dsmix_aug.distortions._distortion import Distortion, Draws, register
+
+
+@register
+class Brighten(Distortion):
+    """Bend the tones upwards by g(t) = clamp(t + 2 A t (1 - t), 0, 1).
+
+    Colour images become (2 g(x) + y) / 3, where y is x with its CIE lightness L bent to 100 g(L / 100) and clamped to
+    [0, 1]; images of one channel become g(x). From A > 0.5 on, all tones above 1 / (2 A) are white in g.
+
+    Source: KADIS-700k generator, ``imbrighten``; its spline through (0, 0), (0.5, 0.5 + A / 2) and (1, 1) is g.
+    Deviation: MATLAB's matrix from RGB to XYZ is not published; scikit-image's moves results by less than 2e-5
+    (``tests/distortions/test_brightness.py``).
+
+    Example:
+        >>> import torch
+        >>> Brighten()(torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 3), level=3).flatten()
+        tensor([0.0000, 0.7000, 1.0000])
+    """
+
+    name = "brighten"
+    parameter = "amount A"
+    values = (0.1, 0.2, 0.4, 0.7, 1.1)
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        amounts = self.values_at(levels, images)
+        if images.shape[1] == 1:
+            return bend_tones(images, amounts)
+        return torch.cat([self._brighten(images[part], amounts[part]) for part in cache_sized_parts(images)])
+
+    def _brighten(self, images: Tensor, amounts: Tensor) -> Tensor:
+        lab = rgb_to_lab(images)
+        lightness = lab[:, :1]
+        lightness.copy_(bend_tones(lightness / 100, amounts)).mul_(100)
+        return bend_tones(images, amounts).mul_(2).add_(lab_to_rgb(lab).clamp_(0, 1)).div_(3)
+
+
+@register
+class Darken(Distortion):
+    """Bend the tones downwards: clamp(x - 2 A x (1 - x), 0, 1). At A = 0.8 all tones up to 0.375 are black.
+
+    Source: KADIS-700k generator, ``imdarken``; its spline through (0, 0), (0.5, 0.5 - A / 2) and (1, 1) is this curve.
+    Deviation: none (1e-6 in float32).
+
+    Example:
+        >>> import torch
+        >>> Darken()(torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 3), level=3).flatten()
+        tensor([0.0000, 0.4000, 1.0000])
+    """
+
+    name = "darken"
+    parameter = "amount A"
+    values = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        return bend_tones(images, -self.values_at(levels, images))
 
 
 @register
@@ -15,7 +73,12 @@ class MeanShift(Distortion):
 
     Two-sided, as published: levels 1 and 2 brighten, level 3 leaves the image as it is, levels 4 and 5 darken.
 
-    Source: KADIS-700k generator, ``immeanshift``.
+    Source: KADIS-700k generator, ``immeanshift``. Deviation: none.
+
+    Example:
+        >>> import torch
+        >>> MeanShift()(torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 3), level=1).flatten()
+        tensor([0.1500, 0.6500, 1.0000])
     """
 
     name = "mean_shift"
@@ -25,3 +88,8 @@ class MeanShift(Distortion):
 
     def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
         return (images + self.values_at(levels, images)).clamp_(0, 1)
+
+
+def bend_tones(tones: Tensor, amounts: Tensor) -> Tensor:
+    """Return clamp(t + 2 A t (1 - t), 0, 1) for tones t and an amount A per sample."""
+    return tones.mul(-2 * amounts).add_(1 + 2 * amounts).mul_(tones).clamp_(0, 1)

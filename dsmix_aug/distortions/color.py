@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dsmix_aug.distortions._color_spaces import lab_to_rgb, rgb_to_lab
-from dsmix_aug.distortions._distortion import Distortion, Draws, register, stretch_range
+from dsmix_aug.distortions._distortion import Distortion, Draws, from_working_dtype, register, stretch_range
 from dsmix_aug.distortions._filters import correlate_separable, gaussian_kernel
+from dsmix_aug.distortions._palette import dither, fit_palette
 
 
 @register
@@ -103,6 +104,42 @@ def _edge_map(images: Tensor) -> Tensor:
     rank = max(math.floor(0.99 * count + 0.5), 1)
     high, low = values.kthvalue(rank).values, values.kthvalue(count + 1 - rank).values
     return stretch_range(edges.clamp_(low.view(-1, 1, 1, 1), high.view(-1, 1, 1, 1)))[:, 0]
+
+
+@register
+class ColorQuantization(Distortion):
+    """Reduce the colours of each sample to a palette of its own, with Floyd-Steinberg dithering.
+
+    Palette and dither are made on the host, image by image, from the pixels rounded to 8 bits (the dither by Pillow):
+    CUDA tensors are copied there and back.
+
+    Source: KADIS-700k generator, ``imcolorquantize``.
+
+    Deviation: how MATLAB's ``rgb2ind`` splits the colours is not published. The squared error of the palettes here is
+    0.3 to 0.9 times that of Pillow's median cut, and 0.5 to 1.1 times that after three rounds of k-means. MATLAB
+    dithers by a lookup of 5 bits per channel; here, mean colours of 16x16 px are within 2 of 255 of those of a plain
+    Floyd-Steinberg loop (both: ``tests/distortions/test_palette.py``).
+
+    Example:
+        >>> import torch
+        >>> quantized = ColorQuantization()(torch.rand(3, 32, 48), level=5)
+        >>> len(quantized.flatten(1).unique(dim=1).T)
+        8
+    """
+
+    name = "color_quantization"
+    parameter = "number of colours"
+    values = (64, 48, 32, 16, 8)
+    needs_color = True
+
+    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+        on_host = from_working_dtype(images, torch.uint8).permute(0, 2, 3, 1).cpu().contiguous().numpy()
+        quantized = torch.empty_like(images, device="cpu")
+        for image, level, out in zip(on_host, levels, quantized, strict=True):
+            palette = fit_palette(image, int(self.values[level - 1]))
+            colors = torch.from_numpy(palette.T.take(dither(image, palette), axis=1))
+            out.copy_(colors.div_(255))
+        return quantized.to(images.device)
 
 
 @register
