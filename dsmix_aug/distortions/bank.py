@@ -84,8 +84,8 @@ class DistortionBank(Mapping[str, Distortion]):
         (25, 122)
         >>> distorted, labels = bank(torch.rand(4, 3, 64, 64), labels=bank.encode("jpeg", 5))
         >>> distorted.shape, labels.tolist()
-        (torch.Size([4, 3, 64, 64]), [44, 44, 44, 44])
-        >>> bank.decode(44)
+        (torch.Size([4, 3, 64, 64]), [47, 47, 47, 47])
+        >>> bank.decode(47)
         ('jpeg', 5)
     """
 
