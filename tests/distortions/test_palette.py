@@ -168,7 +168,7 @@ class TestColorQuantization:
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.uint8], ids=str)
     def test_dithers_around_the_photo(self, dtype, device):
-        """Means of blocks stay, as they do under no quantisation without dither; at 8 colours the gamut shrinks."""
+        """Means of blocks stay; less so at 8 colours, whose mixtures do not reach every colour of the photo."""
         photo = as_tensor(crop("coffee"))
         images = (photo if dtype == torch.uint8 else photo.to(dtype) / 255).expand(5, -1, -1, -1).to(device)
         result = ColorQuantization()(images, LEVELS)
