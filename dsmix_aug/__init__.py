@@ -2,5 +2,6 @@
 
 from dsmix_aug._version import __version__
 from dsmix_aug.distortions import DistortionBank, RandomDistortion
+from dsmix_aug.estimator import DSMEstimator
 
-__all__ = ["DistortionBank", "RandomDistortion", "__version__"]
+__all__ = ["DSMEstimator", "DistortionBank", "RandomDistortion", "__version__"]
