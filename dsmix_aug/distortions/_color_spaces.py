@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsmix_aug.distortions._cache import cache_sized_parts
+
 # sRGB (IEC 61966-2-1) companding: a power law above the knee, a line below it.
 SRGB_KNEE = 0.04045
 LINEAR_KNEE = 0.0031308
@@ -47,9 +49,9 @@ def rgb_to_lab(images: Tensor) -> Tensor:
         tensor([100.,   0.,   0.])
     """
     lab = torch.empty_like(images)
-    for rgb, out in zip(_cache_sized(images), _cache_sized(lab), strict=True):
-        x, y, z = _cie_f(_mix_channels(_linearize(rgb), XYZ_MIX)).unbind(1)
-        lightness, a, b = out.unbind(1)
+    for part in cache_sized_parts(images):
+        x, y, z = _cie_f(_mix_channels(_linearize(images[part]), XYZ_MIX)).unbind(1)
+        lightness, a, b = lab[part].unbind(1)
         torch.mul(y, 116, out=lightness).sub_(16)
         torch.sub(x, y, out=a).mul_(500)
         torch.sub(y, z, out=b).mul_(200)
@@ -77,14 +79,14 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
         True
     """
     images = torch.empty_like(lab)
-    for source, rgb in zip(_cache_sized(lab), _cache_sized(images), strict=True):
-        lightness, a, b = source.unbind(1)
-        f = torch.empty_like(source)
+    for part in cache_sized_parts(lab):
+        lightness, a, b = lab[part].unbind(1)
+        f = torch.empty_like(lab[part])
         x, y, z = f.unbind(1)
         torch.add(lightness, 16, out=y).div_(116)
         torch.add(y, a, alpha=1 / 500, out=x)
         torch.sub(y, b, alpha=1 / 200, out=z)
-        _delinearize(_mix_channels(_cie_f_inverse(f), RGB_MIX), out=rgb)
+        _delinearize(_mix_channels(_cie_f_inverse(f), RGB_MIX), out=images[part])
     return images
 
 
@@ -127,16 +129,11 @@ def ycbcr_to_rgb(images: Tensor) -> Tensor:
     return _mix_batch(images, YCBCR_TO_RGB_MIX, YCBCR_TO_RGB_OFFSET)
 
 
-def _cache_sized(images: Tensor) -> tuple[Tensor, ...]:
-    """Split a CPU batch into samples, so that a chain of pointwise operations stays in the processor's cache."""
-    return images.split(1) if images.device.type == "cpu" else (images,)
-
-
 def _mix_batch(images: Tensor, weights: Sequence[Sequence[float]], offsets: Sequence[float]) -> Tensor:
     mixed = torch.empty_like(images)
-    for source, out in zip(_cache_sized(images), _cache_sized(mixed), strict=True):
-        _mix_channels(source, weights, out)
-        for plane, offset in zip(out.unbind(1), offsets, strict=True):
+    for part in cache_sized_parts(images):
+        _mix_channels(images[part], weights, out=mixed[part])
+        for plane, offset in zip(mixed[part].unbind(1), offsets, strict=True):
             plane.add_(offset)
     return mixed
 

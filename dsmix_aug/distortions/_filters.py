@@ -127,7 +127,7 @@ def _convolve_separable(images: Tensor, kernels: Sequence[Kernel]) -> Tensor:
 
 
 def _weights(kernels: Sequence[Kernel], like: Tensor) -> Tensor:
-    return torch.from_numpy(np.stack(kernels)).to(like, non_blocking=True)
+    return to_device(np.stack(kernels), like.device, like.dtype)
 
 
 def _convolve_planes(images: Tensor, weights: Tensor) -> Tensor:
