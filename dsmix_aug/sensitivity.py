@@ -1,0 +1,191 @@
+"""The distortion-induced sensitivity map (DSM) of a distorted image whose reference is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dsmix_aug._patch_grid import check_patch_size, grid_size, pixels_per_patch
+from dsmix_aug.tv_tensors import SensitivityMap
+
+#: A batch that has to be copied is worked through in about this many parts, so that the copies stay small.
+_PARTS = 16
+#: Below this number of pixel values the parts cost more than they save.
+_WHOLE = 2**16
+
+
+def sensitivity_map(distorted: Tensor, reference: Tensor, patch_size: int = 16) -> SensitivityMap:
+    """Measure where, and how strongly, a distortion changed an image: the DSM.
+
+    The mean of ``|distorted - reference|`` over the channels and pixels of each patch. A partial last row or column of
+    patches averages the pixels that are there. No gradient flows through it.
+
+    Args:
+        distorted: (..., C, H, W), float in [0, 1] or uint8, on any device.
+        reference: The pristine version, of the same shape; float like ``distorted``, or uint8 like it.
+        patch_size: Side of a patch in px.
+
+    Returns:
+        (..., ceil(H / patch_size), ceil(W / patch_size)) with values in [0, 1], float32, or float64 where an input is.
+
+    Raises:
+        TypeError: If an argument is no tensor or a dtype is neither float nor uint8, or one is float and one uint8.
+        ValueError: If shapes or devices differ, there are fewer than three dimensions or no pixels, or, on CPU
+            tensors, a float value is NaN or outside [0, 1].
+
+    Source: Shi, Gao, Peng, Qin, "DSMix", ECCV 2024 (the ground truth of their estimator).
+
+    Example:
+        >>> import torch
+        >>> from dsmix_aug import sensitivity_map
+        >>> reference = torch.zeros(2, 3, 32, 40)
+        >>> distorted = reference.clone()
+        >>> distorted[..., :16, :16] = 0.5
+        >>> dsm = sensitivity_map(distorted, reference)
+        >>> dsm.shape, dsm[0].tolist()
+        (torch.Size([2, 2, 3]), [[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    """
+    check_patch_size(patch_size)
+    check_pair(distorted, reference, "distorted", "reference")
+    if (distorted.dtype == torch.uint8) != (reference.dtype == torch.uint8):
+        raise TypeError(
+            f"distorted and reference should be both float in [0, 1] or both uint8, got {distorted.dtype} and "
+            f"{reference.dtype}"
+        )
+    errors = mean_patch_error(distorted.as_subclass(Tensor), reference.as_subclass(Tensor), patch_size)
+    return SensitivityMap(errors, patch_size=patch_size, canvas_size=(distorted.shape[-2], distorted.shape[-1]))
+
+
+def check_pair(distorted: object, reference: object, distorted_name: str, reference_name: str) -> None:
+    """Raise unless the two are images of one shape on one device, float in [0, 1] (seen on the CPU alone) or uint8."""
+    for image, name in ((distorted, distorted_name), (reference, reference_name)):
+        if not isinstance(image, Tensor):
+            raise TypeError(f"{name} should be a tensor, got {type(image).__name__}")
+        if image.dtype != torch.uint8 and not image.is_floating_point():
+            raise TypeError(f"{name} should be float in [0, 1] or uint8, got {image.dtype}")
+        if image.ndim < 3 or 0 in image.shape[-3:]:
+            raise ValueError(f"{name} should have shape (..., C, H, W) with pixels, got {tuple(image.shape)}")
+    assert isinstance(distorted, Tensor)
+    assert isinstance(reference, Tensor)
+    if distorted.shape != reference.shape:
+        raise ValueError(
+            f"{reference_name} should have the shape of {distorted_name}, {tuple(distorted.shape)}, got "
+            f"{tuple(reference.shape)}"
+        )
+    if distorted.device != reference.device:
+        raise ValueError(
+            f"{reference_name} should be on the device of {distorted_name}, {distorted.device}, got {reference.device}"
+        )
+    for image, name in ((distorted, distorted_name), (reference, reference_name)):
+        if image.device.type == "cpu" and image.is_floating_point() and image.numel():
+            low, high = torch.aminmax(image.detach().as_subclass(Tensor))
+            if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
+                raise ValueError(
+                    f"{name}: float values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]; maps are "
+                    "taken before v2.Normalize"
+                )
+
+
+@torch.no_grad()
+def mean_patch_error(distorted: Tensor, reference: Tensor, patch_size: int) -> Tensor:
+    """Compute :func:`sensitivity_map` on plain tensors without checks; a float and a uint8 image may meet here.
+
+    Compiles with ``fullgraph=True`` into a single pass.
+    """
+    channels, height, width = distorted.shape[-3:]
+    grid = grid_size((height, width), patch_size)
+    double = torch.float64 in (distorted.dtype, reference.dtype)
+    dtype = torch.float64 if double else torch.float32
+    x = distorted.reshape(-1, channels, height, width)
+    r = reference.reshape(-1, channels, height, width)
+    if torch.compiler.is_compiling():
+        sums = _sum_rows(_error_segments(x, r, patch_size, dtype), patch_size)
+    else:
+        sums = x.new_empty((len(x), *grid), dtype=dtype)
+        for samples, rows in _parts(x, r, patch_size, dtype):
+            part = _part_sums(x[samples, :, rows], r[samples, :, rows], patch_size, dtype)
+            first = rows.start // patch_size
+            sums[samples, first : first + part.shape[1]] = part
+    scale = channels * (255 if _both_uint8(distorted, reference) else 1)
+    sums /= pixels_per_patch((height, width), patch_size, sums.device) * scale
+    return sums.reshape(*distorted.shape[:-3], *grid)
+
+
+def _both_uint8(x: Tensor, r: Tensor) -> bool:
+    return x.dtype == r.dtype == torch.uint8
+
+
+def _sums_bytes(x: Tensor, r: Tensor, patch_size: int) -> bool:
+    """Return whether :func:`_byte_sums` can be used: two errors per row of a patch have to fit into 15 bits."""
+    return x.device.type == "cpu" and _both_uint8(x, r) and patch_size % 2 == 0 and patch_size <= 64
+
+
+def _parts(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Iterator[tuple[slice, slice]]:
+    """Yield samples and pixel rows (whole patches) of the parts that are worked on at once."""
+    samples, _, height, width = x.shape
+    if samples == 0:
+        return
+    needs_copies = any(image.dtype != dtype or not image.is_contiguous() for image in (x, r)) or width % patch_size
+    if x.numel() < _WHOLE or (x.device.type == "cpu" and not needs_copies):
+        yield slice(0, samples), slice(0, height)
+        return
+    parts = _PARTS if _sums_bytes(x, r, patch_size) else _PARTS * dtype.itemsize // x.itemsize
+    bands, patches = -(-parts // samples), -(-height // patch_size)
+    step, band = -(-samples // parts), -(-patches // bands) * patch_size
+    for sample in range(0, samples, step):
+        for top in range(0, height, band):
+            yield slice(sample, sample + step), slice(top, min(top + band, height))
+
+
+def _part_sums(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Tensor:
+    """Return the summed error of each patch, (N, h, w); in levels of 255 where both are uint8."""
+    if _sums_bytes(x, r, patch_size):
+        return _byte_sums(x, r, patch_size)
+    return _sum_rows(_error_segments(x, r, patch_size, dtype), patch_size)
+
+
+def _error_segments(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Tensor:
+    """Return the error summed along ``patch_size`` px of each row, (N, C, H, w)."""
+    if not _both_uint8(x, r):
+        x, r = (image.to(dtype) / 255 if image.dtype == torch.uint8 else image for image in (x, r))
+    x, r = (_pad_columns(image.to(dtype), patch_size).contiguous() for image in (x, r))
+    samples, channels, height, width = x.shape
+    segments = (samples, channels, height, width // patch_size)
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
+        # The one eager CPU kernel that subtracts, takes magnitudes and sums without writing any of it to memory.
+        return torch.cdist(x.view(-1, 1, patch_size), r.view(-1, 1, patch_size), p=1.0).view(segments)
+    return (x - r).abs_().view(*segments, patch_size).sum(-1)
+
+
+def _pad_columns(image: Tensor, multiple: int) -> Tensor:
+    missing = -image.shape[-1] % multiple
+    return F.pad(image, (0, missing)) if missing else image
+
+
+def _sum_rows(segments: Tensor, patch_size: int) -> Tensor:
+    missing = -segments.shape[-2] % patch_size
+    padded = F.pad(segments, (0, 0, 0, missing)) if missing else segments
+    samples, channels, height, columns = padded.shape
+    return padded.view(samples, channels, height // patch_size, patch_size, columns).sum((1, 3))
+
+
+def _byte_sums(x: Tensor, r: Tensor, patch_size: int) -> Tensor:
+    """Sum the error of uint8 images, eight pixels at a time, in the four 16-bit fields of an int64.
+
+    PyTorch sums uint8 by converting each value to int64 first, which costs many times the rest.
+    """
+    columns = -(-x.shape[-1] // patch_size)
+    errors = torch.maximum(x, r).sub_(torch.minimum(x, r))
+    octets = _pad_columns(errors, math.lcm(patch_size, 8)).contiguous().view(torch.int64)
+    pairs = octets.bitwise_right_shift(8).bitwise_and_(0x00FF00FF00FF00FF)
+    pairs.add_(octets.bitwise_and_(0x00FF00FF00FF00FF))
+    missing = -pairs.shape[-2] % patch_size
+    pairs = F.pad(pairs, (0, 0, 0, missing)) if missing else pairs
+    samples, channels, height, width = pairs.shape
+    fields = pairs.view(samples, channels, height // patch_size, patch_size, width).sum(3).view(torch.int16)
+    patches = fields.view(*fields.shape[:3], 2 * fields.shape[3] // patch_size, patch_size // 2)
+    return patches.sum((1, 4), dtype=torch.int32)[..., :columns]
