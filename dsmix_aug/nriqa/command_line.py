@@ -1,0 +1,79 @@
+"""The command line that the pipeline's scripts share."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from dsmix_aug.nriqa.config import Config, Machine
+from dsmix_aug.nriqa.presets import PRESETS
+from dsmix_aug.nriqa.run import Run
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the arguments that decide a run."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--preset", default="demo", choices=list(PRESETS), help="size of the run")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument(
+        "--name", help="folder of this run in --out; a run of that name is resumed (default: the preset)"
+    )
+    parser.add_argument("--photos", help="folder of pristine photos (default: those inside scikit-image)")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a dataset with quality scores, as any CSV file with image and score columns; may be given several "
+        "times (default: held-out photos, distorted, scored by SSIM as a stand-in)",
+    )
+    parser.add_argument("--teacher", help="efficientnet_lite0, torchvision weights, or none (default: the preset's)")
+    parser.add_argument("--seed", type=int, help="seed of everything drawn (default: the preset's)")
+    parser.add_argument("--device", default="cpu", help="device of the networks, such as cpu or cuda")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make the training batches")
+    return parser
+
+
+def open_run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Run:
+    """Return the run that the arguments ask for, new or resumed; exit with a message if they cannot be met."""
+    try:
+        config = make_config(args)
+        return Run(args.out / (args.name or args.preset), config, Machine(args.device, args.workers))
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+
+
+def make_config(args: argparse.Namespace) -> Config:
+    """Return the preset with what the arguments change.
+
+    Raises:
+        ValueError: If ``--data`` is not NAME=PATH or gives a name twice.
+    """
+    changes: dict[str, Any] = {
+        name: getattr(args, name) for name in ("teacher", "seed") if getattr(args, name) is not None
+    }
+    if args.photos:
+        changes["photos"] = str(Path(args.photos).resolve())
+    if args.data:
+        changes["data"] = tuple(map(_parse_data, args.data))
+        names = [name for name, _ in changes["data"]]
+        if len(set(names)) < len(names):
+            raise ValueError(f"--data gives a name twice: {', '.join(names)}")
+    return dataclasses.replace(PRESETS[args.preset], **changes)
+
+
+def _parse_data(given: str) -> tuple[str, str]:
+    name, _, path = given.partition("=")
+    if not name or not path:
+        raise ValueError(f"--data should be NAME=PATH, got {given!r}")
+    return name, str(Path(path).expanduser().resolve())
+
+
+def print_skipped(run: Run) -> None:
+    """Say how many photos were left out, and which."""
+    if run.skipped:
+        print(f"\n{len(run.skipped)} photo(s) skipped:")
+        for entry in run.skipped:
+            print(f"  {entry.path}: {entry.reason}")

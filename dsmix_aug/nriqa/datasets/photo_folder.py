@@ -1,0 +1,31 @@
+"""A folder of pristine photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsmix_aug.nriqa.photos import PhotoSet, check_photos, list_photos, photo_fingerprint
+
+#: One photo of so many is held out.
+HELD_OUT_EVERY = 10
+
+
+def load_photo_folder(folder: Path, min_side: int) -> PhotoSet:
+    """Return the photos of a folder and its subfolders; every tenth by name is held out from training.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If fewer than two photos can be used: one to train on and one to hold out.
+    """
+    photos, skipped = check_photos(list_photos(folder), min_side)
+    if len(photos) < 2:
+        raise ValueError(f"{folder} should hold at least 2 photos, to train on one and hold out another, got 1")
+    held_out = photos[::HELD_OUT_EVERY]
+    training = [path for path in photos if path not in set(held_out)]
+    return PhotoSet(
+        name=f"{folder} ({len(training)} photos to train, {len(held_out)} held out)",
+        training=tuple(training),
+        held_out=tuple(held_out),
+        skipped=tuple(skipped),
+        fingerprint=photo_fingerprint(photos),
+    )

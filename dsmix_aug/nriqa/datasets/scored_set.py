@@ -1,0 +1,36 @@
+"""What every loader of a scored dataset returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dsmix_aug.nriqa.photos import Skipped
+
+
+@dataclass(frozen=True)
+class ScoredSet:
+    """Images with a quality score each.
+
+    Attributes:
+        name: Name in tables.
+        target: What the scores are, in words, e.g. ``"MOS"``.
+        images: The image files.
+        scores: (N,) float64, higher is better.
+        groups: N names; images with equal names share their content and never part in a split. The reference where
+            there is one, else the image itself.
+        split: N entries ``"train"`` or ``"test"`` where the dataset has an official split, else ``None``.
+        skipped: Images that were left out.
+        fingerprint: Hash of names, contents and scores.
+    """
+
+    name: str
+    target: str
+    images: tuple[Path, ...]
+    scores: np.ndarray
+    groups: tuple[str, ...]
+    split: tuple[str, ...] | None
+    skipped: tuple[Skipped, ...]
+    fingerprint: str

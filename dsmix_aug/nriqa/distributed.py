@@ -1,0 +1,49 @@
+"""Several processes, started by ``torchrun``; without it, every function here acts as the only process."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def start(device: str) -> str:
+    """Join the processes that ``torchrun`` started, if it did, and return this process's device."""
+    if "RANK" not in os.environ or dist.is_initialized():
+        return device
+    if device.startswith("cuda"):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return device
+
+
+def rank() -> int:
+    """Return the number of this process; process 0 alone writes files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Return how many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def wait_for_all() -> None:
+    """Block until every process is here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def replicate(module: nn.Module) -> nn.Module:
+    """Return ``module`` such that its gradients are averaged over the processes."""
+    return nn.parallel.DistributedDataParallel(module) if dist.is_initialized() else module
+
+
+def average(values: Tensor) -> Tensor:
+    """Return the mean of ``values`` over the processes."""
+    if dist.is_initialized():
+        dist.all_reduce(values)
+        values /= world_size()
+    return values

@@ -1,0 +1,88 @@
+"""Features of scored images from a frozen network, pooled alike for every row, and kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as F
+from tqdm import tqdm
+
+from dsmix_aug.nriqa.backbones import Backbone
+from dsmix_aug.nriqa.files import fingerprint, replace_when_done
+from dsmix_aug.nriqa.photos import read_photo, to_float
+
+SCALES = (1.0, 0.5)
+BATCH_SIZE = 16
+
+
+def pool_features(backbone: Backbone, images: Tensor) -> Tensor:
+    """Return mean and standard deviation over each feature map, at full and half scale: (B, 4 * sum(channels)).
+
+    Args:
+        backbone: The frozen network.
+        images: (B, 3, H, W), float in [0, 1].
+    """
+    pooled = []
+    for scale in SCALES:
+        size = [max(1, round(length * scale)) for length in images.shape[-2:]]
+        for features in backbone(images if scale == 1 else F.resize(images, size, antialias=True)):
+            flat = features.float().flatten(2)
+            pooled += [flat.mean(2), flat.std(2, correction=0)]
+    return torch.cat(pooled, dim=1)
+
+
+def extract_features(
+    backbone: Backbone, images: Sequence[Path], device: str, autocast: bool = False, title: str = "features"
+) -> np.ndarray:
+    """Return the pooled features of image files, (N, D) float32.
+
+    Args:
+        backbone: The frozen network, in eval mode, on ``device``.
+        images: The files, of any sizes; neighbours of one size share a batch.
+        device: Device of the network.
+        autocast: Whether it runs under bfloat16 autocast.
+        title: What the progress bar says.
+    """
+    rows: list[np.ndarray] = []
+    waiting: list[Tensor] = []
+
+    def flush() -> None:
+        batch = to_float(torch.stack(waiting).to(device))
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=autocast):
+            rows.append(pool_features(backbone, batch).cpu().numpy())
+        waiting.clear()
+
+    with torch.no_grad():
+        for path in tqdm(images, title, unit="image"):
+            photo = read_photo(path)
+            if waiting and (len(waiting) == BATCH_SIZE or photo.shape != waiting[0].shape):
+                flush()
+            waiting.append(photo)
+        flush()
+    return np.concatenate(rows)
+
+
+def cached_features(
+    backbone: Backbone, images: Sequence[Path], data_key: str, folder: Path, device: str, autocast: bool, title: str
+) -> np.ndarray:
+    """Return :func:`extract_features`, from ``folder`` where the same network has met the same images before."""
+    path = folder / f"{fingerprint(weights_fingerprint(backbone), data_key, autocast, *SCALES)}.npy"
+    if not path.is_file():
+        features = extract_features(backbone, images, device, autocast, title)
+        with replace_when_done(path) as temporary:
+            np.save(temporary, features)
+    return np.load(path, allow_pickle=False)
+
+
+def weights_fingerprint(module: nn.Module) -> str:
+    """Return a hash of a module's structure, weights and buffers."""
+    digest = hashlib.sha256(repr(module).encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

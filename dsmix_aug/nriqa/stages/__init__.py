@@ -1,0 +1,18 @@
+"""The four stages of the pipeline, in order; each is finished once per run, and goes on where it was interrupted."""
+
+from collections.abc import Callable
+
+from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.stages.dsm import run_dsm
+from dsmix_aug.nriqa.stages.evaluate import run_evaluate
+from dsmix_aug.nriqa.stages.pretrain import run_pretrain
+from dsmix_aug.nriqa.stages.probe import run_probe
+
+STAGES: dict[str, Callable[[Run], None]] = {
+    "dsm": run_dsm,
+    "pretrain": run_pretrain,
+    "probe": run_probe,
+    "evaluate": run_evaluate,
+}
+
+__all__ = ["STAGES", "run_dsm", "run_evaluate", "run_pretrain", "run_probe"]

@@ -1,0 +1,115 @@
+"""Stage 1: train the DSM estimator on distorted photos, then compare it with the truth on held-out photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dsmix_aug import DSMEstimator, sensitivity_map
+from dsmix_aug.nriqa import distributed
+from dsmix_aug.nriqa.batches import Batch, DistortedCrops
+from dsmix_aug.nriqa.files import replace_when_done
+from dsmix_aug.nriqa.photos import read_center, to_float
+from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.seeds import derive_seed, make_generator
+from dsmix_aug.nriqa.training import train
+
+PART = "dsm"
+#: Held-out photos that the estimator is checked on, each with every class of the bank.
+CHECKED_PHOTOS = 8
+#: A map whose values vary less, relative to its mean, is flat: there is no pattern to predict.
+VARYING = 0.1
+
+
+class DSMObjective(nn.Module):
+    """Mean squared error between the predicted DSM and the true one."""
+
+    def __init__(self, estimator: DSMEstimator) -> None:
+        super().__init__()
+        self.estimator = estimator
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the loss of a batch."""
+        target = sensitivity_map(batch.images, batch.references, self.estimator.patch_size)
+        return {"mse": F.mse_loss(self.estimator(to_float(batch.images)).float(), target.as_subclass(Tensor))}
+
+
+def run_dsm(run: Run) -> None:
+    """Train the estimator and write ``dsm/estimator.safetensors`` and ``dsm/correlation.csv``."""
+    if run.is_finished(PART):
+        return
+    config = run.config
+    with run.part(PART) as folder:
+        torch.manual_seed(derive_seed(config.seed, PART, "initial weights"))
+        estimator = DSMEstimator(config.patch_size, **config.estimator)
+        batches = DistortedCrops(
+            run.photos.training,
+            config.photo_side,
+            config.dsm,
+            run.bank,
+            mix=None,
+            seed=derive_seed(config.seed, PART, "batches"),
+        )
+        train(DSMObjective(estimator), batches, config.dsm, run, PART)
+        if distributed.rank() == 0:
+            estimator.save_pretrained(folder / "estimator.safetensors")
+            table = check_estimator(estimator, run)
+            with replace_when_done(folder / "correlation.csv") as temporary:
+                table.to_csv(temporary, index=False)
+
+
+def load_estimator(folder: Path, device: str) -> DSMEstimator:
+    """Return the estimator that :func:`run_dsm` trained, from the run's folder.
+
+    Raises:
+        FileNotFoundError: If the stage is not finished.
+    """
+    path = folder / PART / "estimator.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no trained DSM estimator: run the stage 'dsm' first")
+    return DSMEstimator.from_pretrained(path).to(device)
+
+
+def check_estimator(estimator: DSMEstimator, run: Run) -> pd.DataFrame:
+    """Compare predicted and true maps of held-out photos, a row for each photo and class of the bank.
+
+    ``correlation`` is Pearson's over the patches of one image, NaN where a map is constant; ``varies`` tells whether
+    the true map's standard deviation is more than a tenth of its mean.
+    """
+    rows: list[dict[str, object]] = []
+    for photo in tqdm(run.photos.held_out[:CHECKED_PHOTOS], "check the DSM estimator", unit="photo"):
+        rows += _check_photo(estimator, photo, run)
+    return pd.DataFrame(rows)
+
+
+def _check_photo(estimator: DSMEstimator, photo: Path, run: Run) -> list[dict[str, object]]:
+    reference = read_center(photo, run.config.photo_side, run.config.held_out_side)
+    reference = reference.expand(run.bank.num_classes - 1, -1, -1, -1)
+    labels = torch.arange(1, run.bank.num_classes)
+    generator = make_generator(run.config.seed, PART, "check", photo.name)
+    distorted, _ = run.bank(reference, labels=labels, generator=generator)
+    true_maps = sensitivity_map(distorted, reference, estimator.patch_size).flatten(1).numpy()
+    with torch.no_grad():
+        chunks = [estimator(to_float(chunk.to(run.device))).float().cpu() for chunk in distorted.split(32)]
+    rows = []
+    for label, true, predicted in zip(labels.tolist(), true_maps, torch.cat(chunks).flatten(1).numpy(), strict=True):
+        distortion, level = run.bank.decode(label)
+        constant = np.ptp(true) == 0 or np.ptp(predicted) == 0
+        rows.append(
+            {
+                "photo": photo.name,
+                "distortion": distortion,
+                "level": level,
+                "correlation": np.nan if constant else np.corrcoef(true, predicted)[0, 1],
+                "varies": bool(true.std() > VARYING * true.mean()),
+                "true_mean": true.mean(),
+                "predicted_mean": predicted.mean(),
+            }
+        )
+    return rows

@@ -1,0 +1,94 @@
+"""Stage 3: freeze each row's network, and predict scores from its features by ridge regression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dsmix_aug.nriqa import distributed
+from dsmix_aug.nriqa.datasets import ScoredSet
+from dsmix_aug.nriqa.evaluation import make_splits
+from dsmix_aug.nriqa.features import cached_features
+from dsmix_aug.nriqa.files import replace_when_done
+from dsmix_aug.nriqa.linear_probe import LinearProbe, fit_probe
+from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.stages.pretrain import load_row_backbone
+
+PART = "probe"
+#: In the column ``split`` of the predictions: trained on all of one dataset, tested on all of another.
+ACROSS_DATASETS = -1
+
+
+def run_probe(run: Run) -> None:
+    """Write ``probe/predictions.csv``, and a head for each row and dataset, trained on all of the dataset."""
+    if run.is_finished(PART):
+        return
+    with run.part(PART) as folder:
+        if distributed.rank() == 0:
+            tables = [_probe_row(run, name, folder) for name in run.rows]
+            with replace_when_done(folder / "predictions.csv") as temporary:
+                pd.concat(tables).to_csv(temporary, index=False)
+
+
+def read_predictions(run: Run) -> pd.DataFrame:
+    """Return the predictions: columns row, trained_on, tested_on, split, image, target, prediction.
+
+    Raises:
+        FileNotFoundError: If the stage is not finished.
+    """
+    if not run.is_finished(PART):
+        raise FileNotFoundError(f"{run.folder} has no predictions: run the stage 'probe' first")
+    return pd.read_csv(run.folder / PART / "predictions.csv")
+
+
+def head_path(folder: Path, row: str, dataset: str) -> Path:
+    """Return where the head of a row and dataset is, in a run's folder."""
+    return folder / PART / f"{row}-{dataset.replace(' ', '_')}.safetensors"
+
+
+def _probe_row(run: Run, name: str, folder: Path) -> pd.DataFrame:
+    backbone = load_row_backbone(run.folder, run.config, name, run.device)
+    features = {}
+    for scored in run.scored_sets:
+        cache = run.folder / "features"
+        title = f"features: {name}, {scored.name}"
+        features[scored.name] = cached_features(
+            backbone, scored.images, scored.fingerprint, cache, run.device, run.config.autocast, title
+        )
+    tables = []
+    for scored in run.scored_sets:
+        tables += _probe_splits(run, scored, features[scored.name])
+        probe = fit_probe(features[scored.name], scored.scores, np.array(scored.groups))
+        description = {"row": name, "dataset": scored.name, "target": scored.target}
+        probe.save(head_path(run.folder, name, scored.name), description)
+        for other in run.scored_sets:
+            if other is not scored:
+                everything = np.arange(len(other.images))
+                tables.append(_predict(probe, features[other.name], scored, other, ACROSS_DATASETS, everything))
+    return pd.concat(tables).assign(row=name)
+
+
+def _probe_splits(run: Run, scored: ScoredSet, features: np.ndarray) -> list[pd.DataFrame]:
+    tables = []
+    groups = np.array(scored.groups)
+    for number, (train, test) in enumerate(make_splits(scored, run.config.split_count, run.config.seed)):
+        probe = fit_probe(features[train], scored.scores[train], groups[train])
+        tables.append(_predict(probe, features, scored, scored, number, test))
+    return tables
+
+
+def _predict(
+    probe: LinearProbe, features: np.ndarray, trained: ScoredSet, tested: ScoredSet, split: int, indices: np.ndarray
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "trained_on": trained.name,
+            "tested_on": tested.name,
+            "split": split,
+            "image": [tested.images[index].name for index in indices],
+            "target": tested.scores[indices],
+            "prediction": probe.predict(features[indices]),
+        }
+    )

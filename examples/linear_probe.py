@@ -1,0 +1,24 @@
+"""Stages 3 and 4 alone: probe the pre-trained backbones of a run, and judge them on scored images."""
+
+from dsmix_aug.nriqa import distributed
+from dsmix_aug.nriqa.command_line import make_parser, open_run, print_skipped
+from dsmix_aug.nriqa.report import caveat, format_table
+from dsmix_aug.nriqa.stages import run_evaluate, run_probe
+from dsmix_aug.nriqa.stages.evaluate import read_results
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    run = open_run(parser, parser.parse_args())
+    try:
+        run_probe(run)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    run_evaluate(run)
+    if distributed.rank() == 0:
+        print(f"\n{caveat(run)}\n\n{format_table(read_results(run))}")
+        print_skipped(run)
+
+
+if __name__ == "__main__":
+    main()
