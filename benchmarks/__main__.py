@@ -1,0 +1,36 @@
+"""Run every benchmark, one after the other, and keep their tables: ``python -m benchmarks [--smoke]``."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TABLES = Path("runs/benchmarks/tables.txt")
+
+
+def main() -> None:
+    """Run the scripts with their defaults; each prints its table and writes its JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="tiny inputs and two rounds, to see that they run")
+    args = parser.parse_args()
+    tables = []
+    for script in sorted(HERE.glob("bench_*.py")):
+        print(f"\n== {script.stem}", flush=True)
+        command = [sys.executable, str(script), *(["--smoke"] if args.smoke else [])]
+        finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        print(finished.stdout, flush=True)
+        if finished.returncode:
+            sys.exit(f"{script.stem} failed with exit status {finished.returncode}")
+        tables.append(finished.stdout)
+    TABLES.parent.mkdir(parents=True, exist_ok=True)
+    temporary = TABLES.with_suffix(".tmp")
+    temporary.write_text("\n".join(tables))
+    temporary.replace(TABLES)
+    print(f"All tables: {TABLES}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""What does each distortion cost at each level, and a mixed random batch, beside other libraries' distortions?
+
+CPU time per image in milliseconds, the median over interleaved rounds; process time, so that no thread goes uncounted.
+
+    python benchmarks/bench_bank.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import skimage.data
+import torch
+from _harness import argument_parser, environment, interleave, report
+from _peers import LIBRARIES, Batches
+from torch import Tensor
+
+from dsmix_aug import DistortionBank
+from dsmix_aug.distortions import KADID_10K
+
+LEVELS = (1, 2, 3, 4, 5)
+PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
+MIXED = "mixed random batch"
+
+#: What the library promises: mean over the levels in CPU ms per 224x224 image, on one thread.
+TARGETS = dict.fromkeys(KADID_10K, 1.5) | {
+    "gaussian_blur": 1.0,
+    "lens_blur": 3.0,
+    "color_diffusion": 8.0,
+    "color_shift": 3.0,
+    "color_quantization": 6.0,
+    "jpeg2000": 9.0,
+    "jpeg": 1.0,
+    "denoise": 10.0,
+    "brighten": 1.0,
+    "darken": 1.0,
+    "jitter": 15.0,
+    "high_sharpen": 2.0,
+    "contrast_change": 0.3,
+    MIXED: 3.0,
+}
+
+#: The key of a case: library, type, the library's name for it, kind of images, level (0: a mixed batch).
+Case = tuple[str, str, str, str, int]
+
+
+def photo_crops(batch_size: int, size: int) -> Tensor:
+    """Return different crops (B, 3, size, size), uint8, of photos that ship with scikit-image."""
+    photos = [torch.from_numpy(getattr(skimage.data, name)()).permute(2, 0, 1) for name in PHOTOS]
+    crops = []
+    for i in range(batch_size):
+        photo = photos[i % len(photos)]
+        top, left = (37 * i) % (photo.shape[1] - size), (53 * i) % (photo.shape[2] - size)
+        crops.append(photo[:, top : top + size, left : left + size])
+    return torch.stack(crops)
+
+
+def bank_cases(bank: DistortionBank, batches: Batches) -> dict[Case, Callable[[], object]]:
+    """Return every type at every level on float32, and mixed random batches of both dtypes."""
+    cases: dict[Case, Callable[[], object]] = {}
+    for name, distortion in bank.items():
+        for level in LEVELS:
+            cases["dsmix-aug", name, name, "float32", level] = lambda d=distortion, i=level: d(batches["float32"], i)
+    for kind in ("float32", "uint8"):
+        cases["dsmix-aug", MIXED, "DistortionBank", kind, 0] = lambda k=kind: bank(batches[k])
+    return cases
+
+
+def peer_cases(bank: DistortionBank, batches: Batches) -> tuple[dict[Case, Callable[[], object]], list[str]]:
+    """Return every level of every peer that runs, and why the others do not."""
+    cases: dict[Case, Callable[[], object]] = {}
+    skipped = []
+    for library, peers_of in LIBRARIES.items():
+        try:
+            peers = peers_of(lambda name, level: bank[name].values[level - 1])
+        except ImportError as error:
+            skipped.append(f"{library}: {error}")
+            continue
+        for peer in peers:
+            try:
+                calls = {level: peer.at_level(level) for level in LEVELS}
+                for call in calls.values():
+                    call(batches[peer.images])
+            except Exception as error:  # whatever another library raises on the versions at hand
+                skipped.append(f"{library}.{peer.call}: {type(error).__name__}: {error}")
+                continue
+            for level, call in calls.items():
+                key = (library, peer.type, peer.call, peer.images, level)
+                cases[key] = lambda c=call, k=peer.images: c(batches[k])
+    return cases, skipped
+
+
+def table(cpu_ms: dict[Case, float], bank: DistortionBank) -> list[dict[str, Any]]:
+    """Return a row per type and library, the bank's own first, with a column per level and their mean."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    order = [*bank, MIXED]
+    for (library, name, call, images, level), cost in sorted(cpu_ms.items(), key=lambda case: order.index(case[0][1])):
+        start = {"distortion": name, "library": library, "call": call, "images": images}
+        row = rows.setdefault((name, library, call, images), start)
+        row[f"level {level}" if level else "mean"] = cost
+    for row in rows.values():
+        if "mean" not in row:
+            row["mean"] = sum(row[f"level {level}"] for level in LEVELS) / len(LEVELS)
+        row["target"] = TARGETS[row["distortion"]] if row["library"] == "dsmix-aug" else None
+    return list(rows.values())
+
+
+def main() -> None:
+    """Run the benchmark, print the table and write the JSON."""
+    parser = argument_parser(__doc__, "runs/benchmarks/bank.json")
+    parser.set_defaults(rounds=7, threads=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(args.threads)
+    batch_size, size = (2, 64) if args.smoke else (32, 224)
+    pixels = photo_crops(batch_size, size)
+    arrays = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in pixels]
+    batches: Batches = {"float32": pixels / 255, "uint8": pixels, "arrays": arrays}
+
+    bank = DistortionBank()
+    peers, skipped = peer_cases(bank, batches)
+    cases = {**bank_cases(bank, batches), **peers}
+    timings = interleave(cases, rounds=2 if args.smoke else args.rounds, warmup=1)
+    env = environment([*LIBRARIES, "opencv-python", "pillow"]) | {"batch": list(pixels.shape), "skipped": skipped}
+    rows = table({case: timing.cpu_ms / batch_size for case, timing in timings.items()}, bank)
+    report(f"CPU ms per image, batch {batch_size}x3x{size}x{size}, {args.threads} thread(s)", rows, env, args.output)
+    for reason in skipped:
+        print(f"skipped {reason}")
+
+
+if __name__ == "__main__":
+    main()
