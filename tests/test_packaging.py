@@ -1,0 +1,98 @@
+"""What the package promises as a whole: its public names, its imports, its documentation."""
+
+import importlib.metadata
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dsmix_aug
+from dsmix_aug import DistortionBank
+
+ROOT = Path(__file__).parent.parent
+
+IMPORT_THE_LIBRARY = """
+import importlib, pkgutil, sys
+
+sys.modules.update(dict.fromkeys({extras}))  # None: as if it were not installed
+import dsmix_aug
+
+for module in pkgutil.walk_packages(dsmix_aug.__path__, "dsmix_aug."):
+    if not module.name.startswith("dsmix_aug.nriqa"):
+        importlib.import_module(module.name)
+assert not [name for name in sys.modules if name.startswith("dsmix_aug.nriqa.")], "the library imports the pipeline"
+"""
+IMPORT_NAMES = {"scikit-learn": "sklearn"}
+
+
+def extras() -> set[str]:
+    """Return the import names of what the extras need."""
+    required = importlib.metadata.requires("dsmix-aug") or []
+    names = {re.match(r"[\w.-]+", entry)[0] for entry in required if "extra ==" in entry} - {"dsmix-aug"}
+    return {IMPORT_NAMES.get(name, name).replace("-", "_") for name in names}
+
+
+def test_public_names_are_those_of_the_design():
+    names = {
+        "DSMix", "DistortionBank", "RandomDistortion", "DSMEstimator", "sensitivity_map", "Reference", "SensitivityMap"
+    }  # fmt: skip
+    assert names <= set(dsmix_aug.__all__)
+    for name in dsmix_aug.__all__:
+        assert hasattr(dsmix_aug, name)
+    star: dict[str, object] = {}
+    exec("from dsmix_aug import *", star)
+    assert set(dsmix_aug.__all__) <= set(star)
+
+
+def test_library_imports_without_the_extras():
+    blocked = extras()
+    assert {"timm", "sklearn", "pandas", "tqdm", "matplotlib", "pytest"} <= blocked
+    code = IMPORT_THE_LIBRARY.format(extras=repr(blocked))
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_one_version_everywhere():
+    version = dsmix_aug.__version__
+    assert importlib.metadata.version("dsmix-aug") == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(set(dsmix_aug.__all__) - {"__version__"}))
+def test_public_docstrings_have_an_example(name: str):
+    assert "Example:\n" in inspect.getdoc(getattr(dsmix_aug, name))
+
+
+@pytest.mark.parametrize("name", list(DistortionBank()))
+def test_distortions_name_source_and_deviation(name: str):
+    documented = inspect.getdoc(type(DistortionBank()[name]))
+    for section in ("Source:", "Deviation:", "Example:"):
+        assert section in documented
+
+
+def test_readme_shows_the_example():
+    block = re.search(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    shown = [line.partition("#")[0].strip() for line in block.splitlines()]
+    example = [
+        line.partition("#")[0].strip() for line in (ROOT / "examples/collate_quickstart.py").read_text().splitlines()
+    ]
+    missing = [line for line in shown if line not in example]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "examples/collate_quickstart.py",
+        *(f"docs/recipes/{name}.py" for name in ("map_cache", "worker_independent_batches")),
+    ],
+)
+def test_documented_scripts_run(script: str, tmp_path: Path):
+    command = [sys.executable, "-W", "error", str(ROOT / script)]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout
