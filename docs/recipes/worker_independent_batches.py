@@ -43,7 +43,7 @@ def collate(samples: list) -> tuple[torch.Tensor, torch.Tensor]:
     """Distort and mix a batch, drawing only from the batch's own generator."""
     images = torch.stack([image for image, _ in samples])
     epoch, number = samples[0][1]
-    seed = int(np.random.SeedSequence([SEED, epoch, number]).generate_state(1, np.uint64)[0] >> 1)
+    seed = int(np.random.SeedSequence([SEED, epoch, number]).generate_state(1, np.uint64)[0]) >> 1  # of 63 bits
     generator = torch.Generator().manual_seed(seed)
     distorted, labels = bank(images, generator=generator)
     mixed, labels, _ = mix(distorted, labels, Reference(images), generator=generator)
