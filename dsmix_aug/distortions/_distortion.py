@@ -111,10 +111,11 @@ class Distortion(ABC):
 
     def _apply_moving(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
         work = to_working_dtype(images).contiguous()
-        if self.range_mode == "kadis":
-            distorted = stretch_range(self.distort(stretch_range(work), levels, draws))
-        else:
-            distorted = self.distort(work, levels, draws).clamp_(0, 1)
+        with torch.autocast(images.device.type, enabled=False):  # pixels need more than the 8 bits of bfloat16
+            if self.range_mode == "kadis":
+                distorted = stretch_range(self.distort(stretch_range(work), levels, draws))
+            else:
+                distorted = self.distort(work, levels, draws).clamp_(0, 1)
         return from_working_dtype(distorted, images.dtype)
 
     def __call__(

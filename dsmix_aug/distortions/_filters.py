@@ -139,6 +139,5 @@ def _convolve_planes(images: Tensor, weights: Tensor) -> Tensor:
     lone = len(weights) == 1
     if lone:  # two planes make it depthwise: one alone would go to cuDNN, which rounds to TF32 by default
         planes, weights = planes.expand(-1, 2, -1, -1), weights.expand(2, -1, -1, -1)
-    with torch.autocast(images.device.type, enabled=False):
-        filtered = F.conv2d(planes, weights, groups=len(weights))[0]
+    filtered = F.conv2d(planes, weights, groups=len(weights))[0]
     return filtered[: 1 if lone else None].unflatten(0, images.shape[:2])

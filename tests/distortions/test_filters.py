@@ -85,17 +85,6 @@ def test_slices_of_channels_are_filtered_in_place_of_whole_images(function, devi
     assert torch.equal(function(images[:, 1:], kernels), function(images, kernels)[:, 1:])
 
 
-@pytest.mark.parametrize("function", [correlate_tensors, correlate_tensors_separable])
-def test_autocast_does_not_lower_the_precision(function):
-    kernels = asymmetric_kernels()
-    if function is correlate_tensors_separable:
-        kernels = [kernel.sum(axis=0) for kernel in kernels]
-    images = torch.rand(4, 3, 20, 24)
-    expected = function(images, kernels)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(function(images, kernels), expected)
-
-
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("function", [correlate, correlate_separable])
 def test_cuda_tensors_are_filtered_without_the_host(function, count):
