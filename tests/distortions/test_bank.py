@@ -341,6 +341,7 @@ class _GlobalStreamBatches(_DistortedBatches):
 
 @pytest.mark.parametrize("name", sorted(set(KADID_10K) - HOST_TYPES))
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.fake_cuda
 def test_no_host_round_trip_on_cuda(bank, name, dtype, monkeypatch):
     """Reading a value, mixing devices or a shape that depends on data raises under fake CUDA tensors."""
     from dsmix_aug.distortions import _fields

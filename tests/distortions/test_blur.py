@@ -225,6 +225,7 @@ def test_input_is_left_alone_and_samples_are_independent(blur):
 
 
 @every_blur
+@pytest.mark.fake_cuda
 def test_cuda_tensors_are_blurred_without_the_host(blur):
     draws = [blur.draw(None) for _ in LEVELS]
     with FakeTensorMode():

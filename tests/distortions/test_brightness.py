@@ -141,6 +141,7 @@ def test_input_is_not_modified(distortion, channels):
 
 @every_type
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.fake_cuda
 def test_runs_on_fake_cuda_tensors(distortion, channels):
     with FakeTensorMode(allow_non_fake_inputs=False):
         images = torch.empty(5, channels, 40, 50, device="cuda")

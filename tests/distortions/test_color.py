@@ -279,6 +279,7 @@ def test_input_is_left_alone_and_samples_are_independent(distortion):
 
 
 @every_type
+@pytest.mark.fake_cuda
 def test_cuda_tensors_are_distorted_without_the_host(distortion):
     draws = [distortion.draw(None) for _ in LEVELS]
     with FakeTensorMode():

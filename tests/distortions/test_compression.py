@@ -182,6 +182,7 @@ class TestJpegOnTensors:
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     @pytest.mark.parametrize("shape", [(5, 3, 33, 47), (5, 1, 16, 16), (5, 3, 2, 3)])
+    @pytest.mark.fake_cuda
     def test_stays_on_cuda(self, shape, dtype):
         with FakeTensorMode(allow_non_fake_inputs=False):
             images = torch.empty(shape, dtype=dtype, device="cuda")

@@ -87,6 +87,7 @@ def test_slices_of_channels_are_filtered_in_place_of_whole_images(function, devi
 
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("function", [correlate, correlate_separable])
+@pytest.mark.fake_cuda
 def test_cuda_tensors_are_filtered_without_the_host(function, count):
     kernels = asymmetric_kernels()[:count]
     if function is correlate_separable:

@@ -291,6 +291,7 @@ class TestAll:
             assert (errors.diff() > 0.1 * errors[:-1]).all(), (name, errors)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.fake_cuda
     def test_stays_on_cuda(self, distortion, dtype, monkeypatch):
         for kind in ("normal_fields", "uniform_fields"):  # no CUDA generator can be made without CUDA
             monkeypatch.setattr(_fields, kind, lambda seeds, shape, like: like.new_empty((len(seeds), *shape)))

@@ -123,6 +123,7 @@ def test_input_is_left_alone_and_samples_are_independent(distortion):
 
 @both
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.fake_cuda
 def test_cuda_tensors_are_distorted_without_the_host(distortion, channels):
     with FakeTensorMode():
         images = torch.empty(5, channels, 25, 31, device="cuda")

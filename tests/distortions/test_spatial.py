@@ -90,6 +90,7 @@ def test_three_equal_channels_give_what_one_gives(distortion):
 
 @every_type
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.fake_cuda
 def test_runs_on_fake_cuda_tensors(distortion, channels, monkeypatch):
     # There is no CUDA generator without CUDA.
     monkeypatch.setattr(_fields, "normal_fields", lambda seeds, shape, like: like.new_empty((len(seeds), *shape)))
