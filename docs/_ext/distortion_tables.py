@@ -25,7 +25,7 @@ def level_rows(bank: DistortionBank) -> list[list[str]]:
     rows = []
     for number, (name, distortion) in enumerate(bank.items(), start=1):
         values = [
-            f"({value:g})" if level in distortion.identity_levels else f"{value:g}"
+            rf"\({value:g})" if level in distortion.identity_levels else f"{value:g}"
             for level, value in enumerate(distortion.values, start=1)
         ]
         rows.append([str(number), f"``{name}``", distortion.parameter, *values])

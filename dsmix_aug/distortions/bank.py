@@ -158,28 +158,28 @@ class DistortionBank(Mapping[str, Distortion]):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes: one per (type, level) that changes the image, and the pristine one."""
+        """Number of classes, one per (type, level) that changes the image, and the pristine one."""
         return len(self._classes)
 
     @property
     def class_names(self) -> list[str]:
-        """Name of each class, in the order of the labels: ``"pristine"``, ``"gaussian_blur_2"``, ..."""
+        """Name of each class in the order of the labels, ``"pristine"``, ``"gaussian_blur_2"``, ..."""
         return [f"{name}_{level}" if level else name for name, level in self._classes]
 
     @property
     def type_names(self) -> list[str]:
-        """``"pristine"`` and the distortions' names: what the entries of :attr:`type_index` stand for."""
+        """``"pristine"`` and the distortions' names, which the entries of :attr:`type_index` stand for."""
         return ["pristine", *self]
 
     @property
     def type_index(self) -> Tensor:
-        """(num_classes,) int64 on the CPU: for each label its index into :attr:`type_names`; 0 is pristine."""
+        """Index into :attr:`type_names` for each label, (num_classes,) int64 on the CPU; 0 is pristine."""
         index = {name: i for i, name in enumerate(self.type_names)}
         return torch.tensor([index[name] for name, _ in self._classes])
 
     @property
     def level_index(self) -> Tensor:
-        """(num_classes,) int64 on the CPU: for each label its level; 0 is pristine."""
+        """Level of each label, (num_classes,) int64 on the CPU; 0 is pristine."""
         return torch.tensor([level for _, level in self._classes])
 
     def encode(self, type: str, level: int) -> int:
