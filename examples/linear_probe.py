@@ -1,5 +1,9 @@
 """Stages 3 and 4 alone: probe the pre-trained backbones of a run, and judge them on scored images."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
+
 from dsmix_aug.nriqa import distributed
 from dsmix_aug.nriqa.command_line import make_parser, open_run, print_skipped
 from dsmix_aug.nriqa.report import caveat, format_table
@@ -8,6 +12,7 @@ from dsmix_aug.nriqa.stages.evaluate import read_results
 
 
 def main() -> None:
+    """Run the script."""
     parser = make_parser(__doc__)
     run = open_run(parser, parser.parse_args())
     try:

@@ -4,6 +4,10 @@ Without arguments it runs the preset ``demo`` on the photos inside scikit-image,
 again with the same name, it goes on where it stopped.
 """
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
+
 from dsmix_aug.nriqa import distributed
 from dsmix_aug.nriqa.command_line import make_parser, open_run, print_skipped
 from dsmix_aug.nriqa.report import caveat, format_table, write_report
@@ -12,6 +16,7 @@ from dsmix_aug.nriqa.stages.evaluate import read_results
 
 
 def main() -> None:
+    """Run the script."""
     parser = make_parser(__doc__)
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES), help="stages to run")
     args = parser.parse_args()

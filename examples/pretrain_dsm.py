@@ -1,5 +1,9 @@
 """Stage 1 alone: train the DSM estimator on distorted photos and check it on held-out ones."""
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
+
 import pandas as pd
 
 from dsmix_aug.nriqa import distributed
@@ -8,6 +12,7 @@ from dsmix_aug.nriqa.stages import run_dsm
 
 
 def main() -> None:
+    """Run the script."""
     parser = make_parser(__doc__)
     run = open_run(parser, parser.parse_args())
     run_dsm(run)

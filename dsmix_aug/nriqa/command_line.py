@@ -32,7 +32,9 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--teacher", help="efficientnet_lite0, torchvision weights, or none (default: the preset's)")
     parser.add_argument("--seed", type=int, help="seed of everything drawn (default: the preset's)")
     parser.add_argument("--device", default="cpu", help="device of the networks, such as cpu or cuda")
-    parser.add_argument("--workers", type=int, default=1, help="processes that make the training batches")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that make the training batches; with a GPU, give it some"
+    )
     return parser
 
 

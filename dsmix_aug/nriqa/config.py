@@ -106,7 +106,7 @@ class Machine:
     """
 
     device: str = "cpu"
-    workers: int = 1
+    workers: int = 0
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -12,6 +12,7 @@ import safetensors.numpy
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from dsmix_aug.nriqa.files import replace_when_done
 
@@ -69,6 +70,7 @@ def fit_probe(features: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> L
         cv=GroupKFold(min(FOLDS, len(np.unique(groups)))),
         scoring="neg_mean_squared_error",
     )
-    search.fit(standardized @ standardized.T, scores - intercept, groups=groups)
-    coefficients = standardized.T @ search.best_estimator_.dual_coef_
+    with threadpool_limits(1, user_api="blas"):  # products this small lose more to waiting threads than they gain
+        search.fit(standardized @ standardized.T, scores - intercept, groups=groups)
+        coefficients = standardized.T @ search.best_estimator_.dual_coef_
     return LinearProbe(scaler.mean_, scaler.scale_, coefficients, intercept)

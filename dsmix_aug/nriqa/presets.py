@@ -11,9 +11,10 @@ PRESETS = {
         preset="demo",
         remark="a smoke test, not a result (a handful of photos, minutes of training)",
         rows=ABLATION,
-        dsm=LoopConfig(steps=400, batch_size=24, crop_size=128, learning_rate=2e-3, checkpoint_every=100),
-        pretrain=LoopConfig(steps=120, batch_size=32, crop_size=96, learning_rate=1e-3, checkpoint_every=30),
+        dsm=LoopConfig(steps=300, batch_size=24, crop_size=128, learning_rate=2e-3, checkpoint_every=100),
+        pretrain=LoopConfig(steps=120, batch_size=24, crop_size=96, learning_rate=1e-3, checkpoint_every=30),
         estimator={"embed_dim": 128, "depth": 4, "num_heads": 4},
+        held_out_side=160,
         stand_in_levels=(1, 3, 5),
     ),
     "smoke": Config(

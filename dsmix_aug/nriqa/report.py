@@ -223,7 +223,7 @@ def _confidence_bar(shares: tuple[float, float]) -> str:
 
 def _curves(run: Run) -> str:
     estimator = {"DSM estimator": [entry["mse"] for entry in read_log(run.folder / "dsm" / "log.jsonl")]}
-    charts = _chart(pictures.draw_curves(estimator, "mean squared error"), "DSM estimator's loss", width=500)
+    charts = _chart(pictures.draw_curves(estimator, "mean squared error"), "DSM estimator's loss", width=470)
     logs = {
         row.title: read_log(run.folder / "pretrain" / name / "log.jsonl")
         for name, row in run.rows.items()
@@ -233,7 +233,7 @@ def _curves(run: Run) -> str:
     for loss, label in labels.items():
         curves = {title: [entry[loss] for entry in log] for title, log in logs.items() if loss in log[0]}
         if curves:
-            charts += _chart(pictures.draw_curves(curves, label), label, width=500)
+            charts += _chart(pictures.draw_curves(curves, label), label, width=470)
     return _section("Training curves", size_caveat(run), f"<div class='wide'>{charts}</div>")
 
 

@@ -6,14 +6,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dsmix_aug.nriqa.config import Config
+from dsmix_aug.nriqa.datasets.biq2021 import load_biq2021
+from dsmix_aug.nriqa.datasets.csiq import load_csiq
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
+from dsmix_aug.nriqa.datasets.flive import load_flive
+from dsmix_aug.nriqa.datasets.kadid10k import load_kadid10k
+from dsmix_aug.nriqa.datasets.koniq10k import load_koniq10k
+from dsmix_aug.nriqa.datasets.live import load_live
+from dsmix_aug.nriqa.datasets.live_challenge import load_live_challenge
 from dsmix_aug.nriqa.datasets.photo_folder import load_photo_folder
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
+from dsmix_aug.nriqa.datasets.tid2013 import load_tid2013
 from dsmix_aug.nriqa.photos import PhotoSet
 
-#: Loaders of scored datasets by the name that ``--data name=path`` gives: path as unpacked -> :class:`ScoredSet`.
-LOADERS: dict[str, Callable[[Path], ScoredSet]] = {}
+#: Loaders of scored datasets by the name that ``--data name=path`` gives: folder as unpacked -> :class:`ScoredSet`.
+LOADERS: dict[str, Callable[[Path], ScoredSet]] = {
+    "live": load_live,
+    "csiq": load_csiq,
+    "tid2013": load_tid2013,
+    "kadid10k": load_kadid10k,
+    "live_challenge": load_live_challenge,
+    "koniq10k": load_koniq10k,
+    "flive": load_flive,
+    "biq2021": load_biq2021,
+}
 
 
 def load_photos(config: Config) -> PhotoSet:
@@ -30,18 +47,18 @@ def load_photos(config: Config) -> PhotoSet:
 
 
 def load_scored_set(name: str, path: Path) -> ScoredSet:
-    """Return the scored dataset ``name`` at ``path``: one of :data:`LOADERS`, or any name with a CSV file.
+    """Return the scored dataset at ``path``: a CSV file under any name, or the folder of one of :data:`LOADERS`.
 
     Raises:
-        FileNotFoundError: If ``path`` is missing.
+        FileNotFoundError: If ``path``, or a part of the dataset in it, is missing.
         ValueError: If there is no loader of that name and ``path`` is no CSV file, or the data is not as expected.
     """
-    if name in LOADERS:
-        return LOADERS[name](path)
     if path.suffix.lower() == ".csv":
         return load_csv(path, name)
+    if name in LOADERS:
+        return LOADERS[name](path)
     raise ValueError(
-        f"data: no loader is called {name!r} (there are: {', '.join(LOADERS) or 'none'}), and {path} is no .csv file"
+        f"data: no loader is called {name!r} (there are: {', '.join(LOADERS)}), and {path} is no .csv file"
     )
 
 
