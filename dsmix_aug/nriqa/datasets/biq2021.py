@@ -18,6 +18,8 @@ LAYOUT = (
 def load_biq2021(folder: Path) -> ScoredSet:
     """Return the 12,000 photos of BIQ2021, with their MOS, about 0 to 1, and the official split: 10,000 and 2,000.
 
+    Files and columns are known from the authors' repository; this loader has not run on all of it.
+
     Source: Ahmed, Asif, "BIQ2021: a large-scale blind image quality assessment database", J. Electron. Imaging 31(5)
     053010, 2022.
 

@@ -31,6 +31,9 @@ TYPES = {
 def load_csiq(folder: Path) -> ScoredSet:
     """Return the 866 distorted images of CSIQ, with 1 - DMOS, 0 to 1.
 
+    The layout is that of other toolboxes' loaders, which disagree on where the sheet's table begins and on the case of
+    folder names: neither matters here. This loader has not run on the real archive.
+
     Source: Larson, Chandler, "Most apparent distortion: full-reference image quality assessment and the role of
     strategy", J. Electron. Imaging 19(1) 011006, 2010.
 

@@ -25,6 +25,9 @@ def load_flive(folder: Path) -> ScoredSet:
     test side. All others are the training side, the authors' validation photos among them, which the file does not
     mark.
 
+    File and folders are known from the authors' repository, and the rule of the split from their code; this loader has
+    not run on the real data.
+
     Source: Ying et al., "From Patches to Pictures (PaQ-2-PiQ): Mapping the Perceptual Space of Picture Quality", CVPR
     2020.
 

@@ -13,6 +13,8 @@ LAYOUT = "KADID-10k as unpacked: dmos.csv, and images/ with I01_01_01.png and so
 def load_kadid10k(folder: Path) -> ScoredSet:
     """Return the 10,125 distorted images of KADID-10k; the column "dmos" is higher for better images, 1 to 5.
 
+    The layout is that of other toolboxes' loaders; this loader has not run on the real archive.
+
     Source: Lin, Hosu, Saupe, "KADID-10k: A Large-scale Artificially Distorted IQA Database", QoMEX 2019.
 
     Raises:

@@ -22,6 +22,9 @@ def load_koniq10k(folder: Path) -> ScoredSet:
     it the scores come from ``koniq10k_scores_and_distributions.csv``, column MOS_zscore (MOS in the other file), and
     there is no split. Photos at 1024x768 are preferred to those at 512x384.
 
+    The file with the split is known from the authors' repository, the rest from other toolboxes' loaders; this loader
+    has not run on the real archive.
+
     Source: Hosu, Lin, Sziranyi, Saupe, "KonIQ-10k: An Ecologically Valid Database for Deep Learning of Blind Image
     Quality Assessment", IEEE TIP 29, 2020.
 

@@ -18,6 +18,9 @@ SHOWN_TO_OBSERVERS = 7
 def load_live_challenge(folder: Path) -> ScoredSet:
     """Return the 1,162 photos of LIVE Challenge, with their MOS, 0 to 100; the 7 shown for practice are left out.
 
+    The layout is that of the archive's notes and of other toolboxes' loaders; this loader has not run on the real
+    archive.
+
     Source: Ghadiyaram, Bovik, "Massive Online Crowdsourced Study of Subjective and Objective Picture Quality", IEEE TIP
     25(1), 2016.
 

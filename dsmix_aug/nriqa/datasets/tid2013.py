@@ -18,6 +18,8 @@ def load_tid2013(folder: Path) -> ScoredSet:
     A line of ``mos_with_names.txt`` is a score and a file name, whose first three characters name the reference. Upper
     and lower case of names differ between the list and the files, and count as equal.
 
+    The layout is that of other toolboxes' loaders; this loader has not run on the real archive.
+
     Source: Ponomarenko et al., "Image database TID2013: Peculiarities, results and perspectives", Signal Processing:
     Image Communication 30, 2015.
 
