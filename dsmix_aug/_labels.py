@@ -1,13 +1,16 @@
-"""The labels of a batch: found in a sample, checked, and turned into what can be mixed."""
+"""The labels of a batch: found in a sample, and checked."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional._utils import is_pure_tensor
+
+from dsmix_aug._on_host import value_range
 
 _INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
 _INTEGER_DTYPES = tuple(getattr(torch, name) for name in _INTEGERS)
@@ -90,32 +93,18 @@ def check_labels(labels: object, num_classes: int | None) -> None:
     if labels.ndim == 1 and not labels.is_floating_point() and num_classes is None:
         raise ValueError("num_classes must be passed if the labels are index-based (1D)")
     if labels.device.type == "cpu" and labels.numel():
-        _check_values(labels.detach(), num_classes)
+        _check_values(labels, num_classes)
 
 
 def _check_values(labels: Tensor, num_classes: int | None) -> None:
+    low, high = value_range(labels)
     if labels.is_floating_point():
-        if not bool(labels.isfinite().all()):
-            raise ValueError("labels should be finite, got NaN or infinity")
-    elif labels.ndim == 1:
-        values = labels.tolist()
-        if min(values) < 0:
-            raise ValueError(f"Class values must be non-negative. Got labels with {min(values)}.")
-        if num_classes is not None and max(values) >= num_classes:
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(f"labels should be finite, got [{low}, {high}]")
+    elif num_classes is not None and labels.ndim == 1:
+        if low < 0:
+            raise ValueError(f"Class values must be non-negative. Got labels with {low:.0f}.")
+        if high >= num_classes:
             raise ValueError(
-                f"Class values must be smaller than num_classes. Got labels with {max(values)}, "
-                f"num_classes={num_classes}."
+                f"Class values must be smaller than num_classes. Got labels with {high:.0f}, num_classes={num_classes}."
             )
-
-
-def to_soft_labels(labels: Tensor, num_classes: int | None) -> Tensor:
-    """Return (B, K) labels in floating point; soft labels and scores as they are.
-
-    An index outside [0, num_classes), which only a batch off the CPU can still hold, gives a row of NaN: no device
-    assert, and no silent zero.
-    """
-    if labels.ndim == 1 and not labels.is_floating_point():
-        assert num_classes is not None  # check_labels saw to it
-        hits = (labels.to(torch.int64).unsqueeze(1) == torch.arange(num_classes, device=labels.device)).float()
-        return hits / hits.sum(1, keepdim=True)
-    return labels if labels.is_floating_point() else labels.float()

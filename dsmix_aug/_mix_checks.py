@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dsmix_aug._on_host import value_range
 from dsmix_aug._patch_grid import check_patch_size, grid_size
 from dsmix_aug.tv_tensors import SensitivityMap
 
@@ -54,7 +55,7 @@ def check_settings(
             raise TypeError(f"{name} should be callable or None, got {type(value).__name__}")
 
 
-def check_images(images: Sequence[Tensor]) -> None:
+def check_images(images: Sequence[Tensor], references: Sequence[Tensor]) -> None:
     """Check the images of a batch and their references: (B, C, H, W), float or uint8, of one B, H, W and device.
 
     Raises:
@@ -63,17 +64,16 @@ def check_images(images: Sequence[Tensor]) -> None:
     """
     if not images:
         raise TypeError("No image was found in the sample")
-    for image in images:
+    for image in (*images, *references):
         if image.ndim != 4:
             raise ValueError(f"Expected a batched input with 4 dims, but got {image.ndim} dimensions instead.")
         if image.dtype != torch.uint8 and not image.is_floating_point():
             raise TypeError(f"images should be float or uint8, got {image.dtype}")
         if 0 in image.shape[1:]:
             raise ValueError(f"images should have channels and pixels, got shape {tuple(image.shape)}")
-    sizes = sorted({tuple(image.shape[-2:]) for image in images})
-    if len(sizes) > 1:
-        raise ValueError(f"Found multiple HxW dimensions in the sample: {', '.join(repr(size) for size in sizes)}")
-    for image in images[1:]:
+        if image.shape[-2:] != images[0].shape[-2:]:
+            sizes = sorted({tuple(images[0].shape[-2:]), tuple(image.shape[-2:])})
+            raise ValueError(f"Found multiple HxW dimensions in the sample: '{sizes[0]}', '{sizes[1]}'")
         if len(image) != len(images[0]) or image.device != images[0].device:
             raise ValueError(
                 "images and references of a batch should have one batch size and device, got "
@@ -98,6 +98,7 @@ def check_map(name: str, given: Any, images: Tensor, patch_size: int) -> None:
             f"{name} should belong to the images: expected patch_size={patch_size} and canvas_size={size}, got "
             f"patch_size={given.patch_size} and canvas_size={given.canvas_size}"
         )
+    given = given.as_subclass(Tensor)
     expected = (len(images), *grid_size(size, patch_size))
     if tuple(given.shape) != expected:
         raise ValueError(
@@ -107,6 +108,6 @@ def check_map(name: str, given: Any, images: Tensor, patch_size: int) -> None:
     if given.device != images.device:
         raise ValueError(f"{name} should give a map on the images' device, {images.device}, got {given.device}")
     if given.device.type == "cpu" and given.numel():
-        low, high = (value.item() for value in torch.aminmax(given.detach().as_subclass(Tensor)))
+        low, high = value_range(given)
         if not (low >= 0 and high < math.inf):
             raise ValueError(f"{name}: map values should be finite and not negative, got [{low:.4g}, {high:.4g}]")

@@ -24,26 +24,28 @@ def grid_size(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
     return -(-size[0] // patch_size), -(-size[1] // patch_size)
 
 
-def pixels_per_patch(size: tuple[int, int], patch_size: int, device: torch.device) -> Tensor:
-    """Return how many pixels each patch covers, int64 of shape ``grid_size(size, patch_size)``."""
-    heights, widths = (
-        (length - torch.arange(0, length, patch_size, device=device)).clamp_(max=patch_size) for length in size
-    )
-    return heights[:, None] * widths
-
-
-def box_mask(boxes: Tensor, size: tuple[int, int], step: int = 1) -> Tensor:
-    """Return which pixels lie in the boxes, or with ``step`` which patches of that side.
+def pixels_per_patch(boxes: Tensor, size: tuple[int, int], patch_size: int) -> Tensor:
+    """Count the pixels that each patch has inside each box; the box (0, 0, W, H) gives the sizes of the patches.
 
     Args:
-        boxes: (N, 4) integers, rows x1, y1, x2, y2 in px. With ``step``, edges lie on its multiples or on the border.
+        boxes: (N, 4) integers, rows x1, y1, x2, y2 in px.
         size: Height and width of the image in px.
-        step: 1, or the patch size.
+        patch_size: Side of a patch in px.
 
     Returns:
-        (N, H, W) bool, or (N, ceil(H / step), ceil(W / step)).
+        (N, h, w) int64 on the device of ``boxes``.
     """
     x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(1)
-    rows = torch.arange(0, size[0], step, device=boxes.device)
-    columns = torch.arange(0, size[1], step, device=boxes.device)
-    return ((rows >= y1) & (rows < y2)).unsqueeze(-1) & ((columns >= x1) & (columns < x2)).unsqueeze(-2)
+    rows = torch.arange(0, size[0], patch_size, device=boxes.device)
+    columns = torch.arange(0, size[1], patch_size, device=boxes.device)
+    heights = (torch.minimum(rows + patch_size, y2) - torch.maximum(rows, y1)).clamp_(min=0)
+    widths = (torch.minimum(columns + patch_size, x2) - torch.maximum(columns, x1)).clamp_(min=0)
+    return heights.unsqueeze(2) * widths.unsqueeze(1)
+
+
+def box_mask(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return which pixels lie in each box, (N, H, W) bool; arguments as for :func:`pixels_per_patch`."""
+    x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(1)
+    rows = torch.arange(size[0], device=boxes.device)
+    columns = torch.arange(size[1], device=boxes.device)
+    return ((rows >= y1) & (rows < y2)).unsqueeze(2) & ((columns >= x1) & (columns < x2)).unsqueeze(1)

@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -20,10 +18,7 @@ from dsmix_aug._patch_grid import box_mask, pixels_per_patch
 from dsmix_aug.distortions._distortion import to_device
 from dsmix_aug.sensitivity import mean_patch_error
 
-__all__ = ["Box", "cut_and_paste", "dsmix", "mean_patch_error", "mix_labels", "mixing_weight"]
-
-#: x1, y1, x2, y2 in px (or patches, for maps), as torchvision's CutMix and ``BoundingBoxFormat.XYXY``.
-Box = tuple[int, int, int, int]
+__all__ = ["dsmix", "mean_patch_error", "mix_labels", "mixing_weight"]
 
 
 def dsmix(
@@ -63,42 +58,44 @@ def dsmix(
     size = (images.shape[-2], images.shape[-1])
     inside = box_mask(boxes, size).unsqueeze(1)
     mixed = torch.where(inside, images.index_select(0, partner), images)
-    pixels = pixels_per_patch(size, patch_size, maps.device)
-    pasted = box_mask(boxes, size, patch_size)
-    lam = mixing_weight(maps, maps.index_select(0, partner), pasted, pixels, weighting)
+    pasted = pixels_per_patch(boxes, size, patch_size)
+    whole = pixels_per_patch(to_device([[0, 0, size[1], size[0]]], boxes.device), size, patch_size)
+    lam = mixing_weight(maps, maps.index_select(0, partner), pasted, whole - pasted, weighting)
     return mixed, mix_labels(labels, labels.index_select(0, partner), lam), lam
 
 
-def mixing_weight(maps: Tensor, partner_maps: Tensor, pasted: Tensor, pixels: Tensor, weighting: str) -> Tensor:
+def mixing_weight(maps: Tensor, partner_maps: Tensor, pasted: Tensor, kept: Tensor, weighting: str) -> Tensor:
     """Return lambda, the weight of the first image's label, for any set of pasted patches.
+
+    A region's mass is a sum over all patches with the weight 0 outside the region, so that the mass of a region
+    without distortion is exactly zero.
 
     Args:
         maps: (B, h, w), non-negative.
         partner_maps: (B, h, w), those of the partners.
-        pasted: (B, h, w) or (1, h, w) bool, the patches that come from the partner.
-        pixels: (h, w), the pixels that each patch covers.
+        pasted: (B, h, w) or (1, h, w), the pixels of each patch that come from the partner.
+        kept: Of the same shape, the pixels that do not.
         weighting: "mass", "retained" or "area", see :class:`~dsmix_aug.DSMix`.
 
     Returns:
-        (B,) float64. Sums are over patches that are exactly zero outside their region, so that a pristine region has
-        a mass of exactly zero.
+        (B,) float64.
     """
-    both = (-2, -1)
-    pixels = pixels.to(torch.float64)
-    area = torch.where(pasted, 0.0, pixels).sum(both) / pixels.sum()
+    pasted, kept = pasted.to(torch.float64), kept.to(torch.float64)
+    kept_area = kept.sum((1, 2))
+    area = kept_area / (kept_area + pasted.sum((1, 2)))
     if weighting == "area":
         return area.expand(len(maps))
-    mass, partner_mass = maps.to(torch.float64) * pixels, partner_maps.to(torch.float64) * pixels
-    keep, paste = torch.where(pasted, 0.0, mass).sum(both), torch.where(pasted, partner_mass, 0.0).sum(both)
+    maps, partner_maps = maps.to(torch.float64), partner_maps.to(torch.float64)
+    own, partners = (maps * kept).sum((1, 2)), (partner_maps * pasted).sum((1, 2))
     if weighting == "retained":
-        keep, paste = _ratio(keep, mass.sum(both), 0.0), _ratio(paste, partner_mass.sum(both), 0.0)
-    return _ratio(keep, keep + paste, area)
+        lost, left = (maps * pasted).sum((1, 2)), (partner_maps * kept).sum((1, 2))
+        own, partners = _ratio(own, own + lost, 0.0), _ratio(partners, partners + left, 0.0)
+    return _ratio(own, own + partners, area)
 
 
 def _ratio(part: Tensor, whole: Tensor, otherwise: Tensor | float) -> Tensor:
     """Divide, with another value where the whole is zero; a NaN stays one."""
-    empty = whole == 0
-    return torch.where(empty, otherwise, part / whole.masked_fill(empty, 1.0))
+    return torch.where(whole == 0, otherwise, part / whole)
 
 
 def mix_labels(labels: Tensor, partner_labels: Tensor, lam: Tensor) -> Tensor:
@@ -106,53 +103,3 @@ def mix_labels(labels: Tensor, partner_labels: Tensor, lam: Tensor) -> Tensor:
     work = torch.float64 if labels.dtype == torch.float64 else torch.float32
     weight = lam.to(work).view(-1, *[1] * (labels.ndim - 1))
     return torch.lerp(partner_labels.to(work), labels.to(work), weight).to(labels.dtype)
-
-
-def cut_and_paste(inputs: Tensor, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
-    """Return a copy of each sample with a box of its partner pasted in, the fastest way that its device has.
-
-    Args:
-        inputs: (B, ..., H, W) of any dtype.
-        boxes: One box for all, or B of them.
-        partner: Whose box goes into sample i.
-    """
-    if len(boxes) == 1 and is_roll(partner):
-        x1, y1, x2, y2 = boxes[0]
-        mixed = inputs.clone()
-        mixed[1:, ..., y1:y2, x1:x2] = inputs[:-1, ..., y1:y2, x1:x2]
-        mixed[:1, ..., y1:y2, x1:x2] = inputs[-1:, ..., y1:y2, x1:x2]
-        return mixed
-    if inputs.device.type == "cpu" and not (inputs.requires_grad and torch.is_grad_enabled()):
-        return _paste_on_host(inputs, boxes, partner)
-    corners = to_device(boxes, inputs.device).view(-1, 4)
-    inside = box_mask(corners, (inputs.shape[-2], inputs.shape[-1]))
-    inside = inside.view(len(inside), *[1] * (inputs.ndim - 3), *inside.shape[1:])
-    return torch.where(inside, take(inputs, partner), inputs)
-
-
-def _paste_on_host(inputs: Tensor, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
-    """Copy box by box through NumPy views, which cost a fraction of PyTorch's per call, and half of a masked batch."""
-    mixed = inputs.detach().clone()
-    # NumPy has no bfloat16; the bits are copied all the same.
-    bits = torch.int16 if inputs.dtype == torch.bfloat16 else inputs.dtype
-    target, source = mixed.view(bits).numpy(), inputs.detach().view(bits).numpy()
-    for i, j in enumerate(partner):
-        x1, y1, x2, y2 = boxes[i if len(boxes) > 1 else 0]
-        if x1 < x2 and y1 < y2:
-            target[i, ..., y1:y2, x1:x2] = source[j, ..., y1:y2, x1:x2]
-    return mixed
-
-
-def roll(batch_size: int) -> list[int]:
-    """Return the partners that torchvision's CutMix takes: sample i meets sample i - 1."""
-    return [(i - 1) % batch_size for i in range(batch_size)]
-
-
-def is_roll(partner: Sequence[int]) -> bool:
-    """Return whether partners are those of :func:`roll`, for which slices and ``Tensor.roll`` do."""
-    return list(partner) == roll(len(partner))
-
-
-def take(inputs: Tensor, partner: Sequence[int]) -> Tensor:
-    """Return each sample's partner, without a host sync."""
-    return inputs.roll(1, 0) if is_roll(partner) else inputs.index_select(0, to_device(partner, inputs.device))

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor, nn
@@ -15,11 +14,10 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional._utils import is_pure_tensor
 
-from dsmix_aug import _labels
+from dsmix_aug import _labels, _on_device, _on_host
+from dsmix_aug._boxes import NO_BOX, Box, draw_boxes, draw_derangement, kept_area, roll, to_patches
 from dsmix_aug._mix_checks import check_images, check_map, check_settings
-from dsmix_aug._patch_grid import box_mask, grid_size, pixels_per_patch
 from dsmix_aug.distortions._distortion import to_device
-from dsmix_aug.functional import Box, cut_and_paste, mix_labels, mixing_weight, roll, take
 from dsmix_aug.sensitivity import check_pair, mean_patch_error
 from dsmix_aug.tv_tensors import Reference, SensitivityMap, wrap_like
 
@@ -187,7 +185,7 @@ class DSMix(v2.Transform):
         if isinstance(given_map, SensitivityMap):
             return given_map
         images = [leaf for leaf in tensors if not isinstance(leaf, (Reference, SensitivityMap))]
-        check_images(images)
+        check_images(images, [])
         check_map("map_getter", given_map, images[0], self.patch_size)
         return SensitivityMap(
             given_map, patch_size=self.patch_size, canvas_size=(images[0].shape[-2], images[0].shape[-1])
@@ -223,14 +221,14 @@ class DSMix(v2.Transform):
         maps = [leaf for leaf in flat_inputs if isinstance(leaf, SensitivityMap)]
         references = [leaf for leaf in flat_inputs if isinstance(leaf, Reference)]
         images = [leaf for leaf in flat_inputs if not isinstance(leaf, (Reference, SensitivityMap))]
-        check_images(images)
-        check_images([*images, *references])
+        check_images(images, references)
         for given in maps:
             check_map("SensitivityMap", given, images[0], self.patch_size)
         known_map = self._known_map(images[0], references, maps)
         batch_size, size = len(images[0]), (images[0].shape[-2], images[0].shape[-1])
-        boxes = self._draw_boxes(1 if self.box == "batch" else batch_size, size, generator)
-        partner = self._draw_partner(batch_size, generator)
+        count = 1 if self.box == "batch" else batch_size
+        boxes = draw_boxes(count, size, self.alpha, self.p, self.patch_size, generator)
+        partner = roll(batch_size) if self.partner == "roll" else draw_derangement(batch_size, generator)
         lam = self._weigh(images[0], known_map, boxes, partner)
         return {"box": boxes[0] if self.box == "batch" else boxes, "partner": partner, "lam": lam}
 
@@ -251,46 +249,20 @@ class DSMix(v2.Transform):
             )
         return None
 
-    def _draw_boxes(self, count: int, size: tuple[int, int], generator: torch.Generator | None) -> list[Box]:
-        """Draw as torchvision's CutMix, in its order, and snap to the patch grid."""
-        sides = np.array([size[1], size[0]])
-        # Beta(alpha, alpha) as torch.distributions draws it, which takes no generator.
-        lam = torch._sample_dirichlet(torch.full((count, 2), self.alpha), generator)[:, 0]
-        center = np.stack([torch.randint(int(side), (count,), generator=generator).numpy() for side in sides], 1)
-        half = (0.5 * np.sqrt(1.0 - lam.numpy().astype(np.float64))[:, None] * sides).astype(np.int64)
-        edges = np.concatenate([np.maximum(center - half, 0), np.minimum(center + half, sides)], 1)
-        snapped = np.minimum(np.rint(edges / self.patch_size) * self.patch_size, np.tile(sides, 2)).astype(np.int64)
-        if self.p < 1:
-            snapped[(torch.rand(count, generator=generator) >= self.p).numpy()] = 0
-        if grid_size(size, self.patch_size) == (1, 1):
-            snapped[:] = 0
-        return [(x1, y1, x2, y2) if x1 < x2 and y1 < y2 else (0, 0, 0, 0) for x1, y1, x2, y2 in snapped.tolist()]
-
-    def _draw_partner(self, batch_size: int, generator: torch.Generator | None) -> list[int]:
-        if self.partner == "roll" or batch_size < 2:
-            return roll(batch_size)
-        while True:  # one permutation in e leaves nobody in place
-            partner: list[int] = torch.randperm(batch_size, generator=generator).tolist()
-            if all(i != j for i, j in enumerate(partner)):
-                return partner
-
     def _weigh(self, images: Tensor, known_map: Tensor | None, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
         device, size = images.device, (images.shape[-2], images.shape[-1])
-        if not any(x1 < x2 for x1, _, x2, _ in boxes):
-            return torch.ones(len(images), dtype=torch.float64, device=device)
-        pasted = box_mask(to_device(boxes, device), size, self.patch_size)
-        pixels = pixels_per_patch(size, self.patch_size, device)
-        if self.weighting == "area":
-            known_map = pixels.expand(len(images), -1, -1)
-        elif known_map is None:
-            known_map = self._estimate(images)
-        return mixing_weight(known_map, take(known_map, partner), pasted, pixels, self.weighting)
+        if self.weighting == "area" or all(box == NO_BOX for box in boxes):
+            areas = [kept_area(box, size) for box in boxes]
+            return to_device(areas, device, torch.float64).expand(len(images))
+        maps = self._estimate(images) if known_map is None else known_map
+        where = _on_host if _on_host.is_on_host(maps) else _on_device
+        return where.mixing_weight(maps, boxes, partner, size, self.patch_size, self.weighting)
 
     def _estimate(self, images: Tensor) -> Tensor:
         estimator: Any = self.estimator
         plain = images.detach().as_subclass(Tensor)
         with torch.no_grad(), _eval_mode(estimator):
-            estimate: Any = estimator(plain.to(torch.float32) / 255 if plain.dtype == torch.uint8 else plain)
+            estimate = estimator(plain.to(torch.float32) / 255 if plain.dtype == torch.uint8 else plain)
         check_map("estimator", estimate, images, self.patch_size)
         return estimate.as_subclass(Tensor)
 
@@ -304,17 +276,19 @@ class DSMix(v2.Transform):
             inpt: A leaf of the sample.
             params: From :meth:`make_params`, for labels with the entry ``"labels"`` added.
         """
+        if not isinstance(inpt, Tensor):
+            return inpt
+        plain = inpt.as_subclass(Tensor)
         boxes: list[Box] = [params["box"]] if isinstance(params["box"], tuple) else params["box"]
         partner = params["partner"]
+        where = _on_host if _on_host.is_on_host(plain) else _on_device
         if inpt is params.get("labels"):
-            soft = _labels.to_soft_labels(inpt.as_subclass(Tensor), self.num_classes)
-            return mix_labels(soft, take(soft, partner), params["lam"])
+            return where.mix_labels(plain, params["lam"], partner, self.num_classes)
         if inpt is params.get("map") or isinstance(inpt, SensitivityMap):
-            step = self.patch_size
-            boxes = [(x1 // step, y1 // step, -(-x2 // step), -(-y2 // step)) for x1, y1, x2, y2 in boxes]
+            boxes = to_patches(boxes, self.patch_size)
         elif not isinstance(inpt, (tv_tensors.Image, Reference)) and not is_pure_tensor(inpt):
             return inpt
-        return wrap_like(cut_and_paste(inpt.as_subclass(Tensor), boxes, partner), inpt)
+        return wrap_like(where.cut_and_paste(plain, boxes, partner), inpt)
 
 
 @contextlib.contextmanager

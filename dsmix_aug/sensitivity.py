@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dsmix_aug._patch_grid import check_patch_size, grid_size, pixels_per_patch
+from dsmix_aug.distortions._distortion import to_device
 from dsmix_aug.tv_tensors import SensitivityMap
 
 #: A batch that has to be copied is worked through in about this many parts, so that the copies stay small.
 _PARTS = 16
-#: Below this number of pixel values the parts cost more than they save.
-_WHOLE = 2**16
 
 
 def sensitivity_map(distorted: Tensor, reference: Tensor, patch_size: int = 16) -> SensitivityMap:
@@ -104,48 +103,41 @@ def mean_patch_error(distorted: Tensor, reference: Tensor, patch_size: int) -> T
     r = reference.reshape(-1, channels, height, width)
     if torch.compiler.is_compiling():
         sums = _sum_rows(_error_segments(x, r, patch_size, dtype), patch_size)
+    elif _fits_bytes(x, r, patch_size):
+        sums = _sum_bytes(x, r, patch_size)
     else:
         sums = x.new_empty((len(x), *grid), dtype=dtype)
         for samples, rows in _parts(x, r, patch_size, dtype):
-            part = _part_sums(x[samples, :, rows], r[samples, :, rows], patch_size, dtype)
-            first = rows.start // patch_size
-            sums[samples, first : first + part.shape[1]] = part
+            segments = _error_segments(x[samples, :, rows], r[samples, :, rows], patch_size, dtype)
+            sums[samples, rows.start // patch_size : -(-rows.stop // patch_size)] = _sum_rows(segments, patch_size)
     scale = channels * (255 if _both_uint8(distorted, reference) else 1)
-    sums /= pixels_per_patch((height, width), patch_size, sums.device) * scale
-    return sums.reshape(*distorted.shape[:-3], *grid)
+    image = to_device([[0, 0, width, height]], sums.device)
+    means = sums / (pixels_per_patch(image, (height, width), patch_size) * scale)
+    return means.reshape(*distorted.shape[:-3], *grid)
 
 
 def _both_uint8(x: Tensor, r: Tensor) -> bool:
     return x.dtype == r.dtype == torch.uint8
 
 
-def _sums_bytes(x: Tensor, r: Tensor, patch_size: int) -> bool:
-    """Return whether :func:`_byte_sums` can be used: two errors per row of a patch have to fit into 15 bits."""
-    return x.device.type == "cpu" and _both_uint8(x, r) and patch_size % 2 == 0 and patch_size <= 64
-
-
 def _parts(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Iterator[tuple[slice, slice]]:
     """Yield samples and pixel rows (whole patches) of the parts that are worked on at once."""
     samples, _, height, width = x.shape
-    if samples == 0:
-        return
-    needs_copies = any(image.dtype != dtype or not image.is_contiguous() for image in (x, r)) or width % patch_size
-    if x.numel() < _WHOLE or (x.device.type == "cpu" and not needs_copies):
+    is_copied = any(image.dtype != dtype or not image.is_contiguous() for image in (x, r)) or width % patch_size
+    if x.device.type == "cpu" and not is_copied:
         yield slice(0, samples), slice(0, height)
-        return
-    parts = _PARTS if _sums_bytes(x, r, patch_size) else _PARTS * dtype.itemsize // x.itemsize
-    bands, patches = -(-parts // samples), -(-height // patch_size)
-    step, band = -(-samples // parts), -(-patches // bands) * patch_size
+    else:
+        yield from _split(samples, height, patch_size, _PARTS * dtype.itemsize // x.itemsize)
+
+
+def _split(samples: int, height: int, patch_size: int, parts: int) -> Iterator[tuple[slice, slice]]:
+    """Split a batch along samples, and where there are fewer of them than parts, along patch rows too."""
+    step = max(samples // parts, 1)
+    bands = -(-parts // max(samples, 1))
+    band = max(height // (bands * patch_size), 1) * patch_size
     for sample in range(0, samples, step):
         for top in range(0, height, band):
-            yield slice(sample, sample + step), slice(top, min(top + band, height))
-
-
-def _part_sums(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Tensor:
-    """Return the summed error of each patch, (N, h, w); in levels of 255 where both are uint8."""
-    if _sums_bytes(x, r, patch_size):
-        return _byte_sums(x, r, patch_size)
-    return _sum_rows(_error_segments(x, r, patch_size, dtype), patch_size)
+            yield slice(sample, min(sample + step, samples)), slice(top, min(top + band, height))
 
 
 def _error_segments(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Tensor:
@@ -173,19 +165,39 @@ def _sum_rows(segments: Tensor, patch_size: int) -> Tensor:
     return padded.view(samples, channels, height // patch_size, patch_size, columns).sum((1, 3))
 
 
-def _byte_sums(x: Tensor, r: Tensor, patch_size: int) -> Tensor:
-    """Sum the error of uint8 images, eight pixels at a time, in the four 16-bit fields of an int64.
+def _fits_bytes(x: Tensor, r: Tensor, patch_size: int) -> bool:
+    """Return whether :func:`_sum_bytes` can be used: a pair of columns of a patch has to fit into 16 bits."""
+    is_uint8 = x.device.type == "cpu" and _both_uint8(x, r)
+    return is_uint8 and patch_size % 2 == 0 and 2 * 255 * patch_size * x.shape[1] < 2**16
 
-    PyTorch sums uint8 by converting each value to int64 first, which costs many times the rest.
+
+def _sum_bytes(x: Tensor, r: Tensor, patch_size: int) -> Tensor:
+    """Return the summed error of each patch of uint8 images on the CPU, (N, h, w) int32, two pixels at a time.
+
+    In NumPy and in the same two buffers all along, because PyTorch sums uint8 by converting each value to int64 first
+    and new memory costs more than the sums.
     """
-    columns = -(-x.shape[-1] // patch_size)
-    errors = torch.maximum(x, r).sub_(torch.minimum(x, r))
-    octets = _pad_columns(errors, math.lcm(patch_size, 8)).contiguous().view(torch.int64)
-    pairs = octets.bitwise_right_shift(8).bitwise_and_(0x00FF00FF00FF00FF)
-    pairs.add_(octets.bitwise_and_(0x00FF00FF00FF00FF))
-    missing = -pairs.shape[-2] % patch_size
-    pairs = F.pad(pairs, (0, 0, 0, missing)) if missing else pairs
-    samples, channels, height, width = pairs.shape
-    fields = pairs.view(samples, channels, height // patch_size, patch_size, width).sum(3).view(torch.int16)
-    patches = fields.view(*fields.shape[:3], 2 * fields.shape[3] // patch_size, patch_size // 2)
-    return patches.sum((1, 4), dtype=torch.int32)[..., :columns]
+    samples, channels, height, width = x.shape
+    rows, columns = grid_size((height, width), patch_size)
+    sums = np.empty((samples, rows, columns), np.int32)
+    if samples == 0:
+        return torch.from_numpy(sums)
+    split = list(_split(samples, height, patch_size, _PARTS))
+    first = split[0]
+    part = (first[0].stop, channels, -(-first[1].stop // patch_size) * patch_size, columns * patch_size)
+    errors, other = np.zeros(part, np.uint8), np.zeros(part, np.uint8)  # beyond the image's border they stay 0
+    for chosen, band in split:
+        a, b = x[chosen, :, band].numpy(), r[chosen, :, band].numpy()
+        here = np.s_[: len(a), :, : a.shape[2], :width]
+        np.minimum(a, b, out=other[here])
+        np.subtract(np.maximum(a, b, out=errors[here]), other[here], out=errors[here])
+        if a.shape[2] < part[2]:
+            errors[:, :, a.shape[2] :] = 0
+        pairs, second = errors.view(np.uint16), other.view(np.uint16)
+        np.right_shift(pairs, 8, out=second)
+        np.add(np.bitwise_and(pairs, 255, out=pairs), second, out=pairs)
+        lines = pairs.reshape(part[0], channels, part[2] // patch_size, patch_size, -1).sum((1, 3), dtype=np.uint16)
+        patches = lines.reshape(*lines.shape[:2], columns, patch_size // 2).sum(-1, dtype=np.int32)
+        first_row = band.start // patch_size
+        sums[chosen, first_row : first_row + patches.shape[1]] = patches[: len(a), : rows - first_row]
+    return torch.from_numpy(sums)

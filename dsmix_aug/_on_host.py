@@ -1,0 +1,108 @@
+"""DSMix for CPU tensors, in NumPy: on small arrays its calls cost a fraction of PyTorch's, above all with cold caches.
+
+The same functions for tensors anywhere, and with gradient, are in :mod:`dsmix_aug._on_device`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsmix_aug._boxes import Box, is_roll, kept_area, to_patches
+
+
+def is_on_host(*tensors: Tensor) -> bool:
+    """Return whether tensors are on the CPU and no gradient is recorded for them."""
+    return all(
+        tensor.device.type == "cpu" and not (tensor.requires_grad and torch.is_grad_enabled()) for tensor in tensors
+    )
+
+
+def cut_and_paste(inputs: Tensor, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
+    """Copy the boxes one by one; for one box and the partners of CutMix in two steps."""
+    mixed = inputs.detach().clone()
+    target, source = _as_numpy(mixed), _as_numpy(inputs.detach())
+    if len(boxes) == 1 and is_roll(partner):
+        x1, y1, x2, y2 = boxes[0]
+        target[1:, ..., y1:y2, x1:x2] = source[:-1, ..., y1:y2, x1:x2]
+        target[:1, ..., y1:y2, x1:x2] = source[-1:, ..., y1:y2, x1:x2]
+        return mixed
+    for i, j in enumerate(partner):
+        x1, y1, x2, y2 = boxes[i if len(boxes) > 1 else 0]
+        if x1 < x2:
+            target[i, ..., y1:y2, x1:x2] = source[j, ..., y1:y2, x1:x2]
+    return mixed
+
+
+def _as_numpy(tensor: Tensor) -> np.ndarray:
+    """View a tensor's memory; of bfloat16, which NumPy does not have, the bits."""
+    return tensor.view(torch.int16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
+def mixing_weight(
+    maps: Tensor, boxes: Sequence[Box], partner: Sequence[int], size: tuple[int, int], patch_size: int, weighting: str
+) -> Tensor:
+    """Return lambda, (B,) float64, by "mass" or "retained"; boxes and ``size`` (height, width) in px."""
+    mass = _to_numpy(maps).astype(np.float64)
+    height, width = size
+    if height % patch_size:
+        mass[:, -1] *= height % patch_size / patch_size
+    if width % patch_size:
+        mass[:, :, -1] *= width % patch_size / patch_size
+    totals = _sum(mass) if weighting == "retained" else []
+    kept, pasted = _masses(mass, to_patches(boxes, patch_size), partner)
+    if weighting == "retained":
+        kept = [part / whole if whole else 0.0 for part, whole in zip(kept, totals, strict=True)]
+        pasted = [part / totals[j] if totals[j] else 0.0 for part, j in zip(pasted, partner, strict=True)]
+    areas = [kept_area(box, size) for box in boxes] * (len(mass) if len(boxes) == 1 else 1)
+    lam = [own / (own + other) if own + other else area for own, other, area in zip(kept, pasted, areas, strict=True)]
+    return torch.from_numpy(np.array(lam, dtype=np.float64))
+
+
+def _masses(mass: np.ndarray, boxes: Sequence[Box], partner: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Return the mass that each sample keeps, and the mass that its partner pastes; may overwrite ``mass``."""
+    if len(boxes) == 1:
+        x1, y1, x2, y2 = boxes[0]
+        inside = mass[:, y1:y2, x1:x2]
+        cut = _sum(inside)
+        inside[...] = 0  # rather than subtracting sums: what keeps no distortion has a mass of exactly 0
+        return _sum(mass), [cut[j] for j in partner]
+    x1, y1, x2, y2 = np.array(boxes, dtype=np.int64).reshape(-1, 4).T[..., None]
+    rows, columns = np.arange(mass.shape[1]), np.arange(mass.shape[2])
+    pasted = ((rows >= y1) & (rows < y2))[:, :, None] & ((columns >= x1) & (columns < x2))[:, None]
+    return _sum(mass * ~pasted), _sum(mass[partner] * pasted)
+
+
+def _sum(mass: np.ndarray) -> list[float]:
+    sums: list[float] = np.add.reduce(mass, (1, 2)).tolist()
+    return sums
+
+
+def mix_labels(labels: Tensor, lam: Tensor, partner: Sequence[int], num_classes: int | None) -> Tensor:
+    """Return lam * label + (1 - lam) * partner's label; indices become (B, num_classes) float32 first."""
+    own = _to_numpy(labels)
+    if labels.ndim == 1 and not labels.is_floating_point():
+        assert num_classes is not None
+        own = (own[:, None] == np.arange(num_classes)).astype(np.float32)
+    elif own.dtype not in (np.float32, np.float64):
+        own = own.astype(np.float32)
+    weight = lam.numpy().astype(own.dtype).reshape(-1, *[1] * (own.ndim - 1))
+    mixed = own[partner]
+    mixed *= 1 - weight
+    mixed += own * weight
+    result = torch.from_numpy(mixed)
+    return result.to(labels.dtype) if labels.is_floating_point() else result
+
+
+def value_range(tensor: Tensor) -> tuple[float, float]:
+    """Return the minimum and maximum of a CPU tensor that is not empty, NaN if it holds one."""
+    array = _to_numpy(tensor)
+    return float(array.min()), float(array.max())
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    plain = tensor.detach().as_subclass(Tensor)
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
