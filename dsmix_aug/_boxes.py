@@ -39,8 +39,8 @@ def draw_boxes(
     if height <= patch_size and width <= patch_size:
         return [NO_BOX] * count
     return [
-        _snapped_box(*drawn, size, patch_size) if is_cut else NO_BOX
-        for *drawn, is_cut in zip(lam, x, y, cut, strict=True)
+        _snapped_box(own_lam, own_x, own_y, size, patch_size) if is_cut else NO_BOX
+        for own_lam, own_x, own_y, is_cut in zip(lam, x, y, cut, strict=True)
     ]
 
 
