@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dsmix_aug.nriqa.config import Config, Machine
+from dsmix_aug.nriqa.datasets import LOADERS
 from dsmix_aug.nriqa.presets import PRESETS
 from dsmix_aug.nriqa.run import Run
 
@@ -26,8 +27,9 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="a dataset with quality scores, as any CSV file with image and score columns; may be given several "
-        "times (default: held-out photos, distorted, scored by SSIM as a stand-in)",
+        help="a dataset with quality scores: any CSV file with image and score columns, or the unpacked folder of one "
+        f"of {', '.join(LOADERS)}; may be given several times (default: held-out photos, distorted, scored by SSIM as "
+        "a stand-in)",
     )
     parser.add_argument("--teacher", help="efficientnet_lite0, torchvision weights, or none (default: the preset's)")
     parser.add_argument("--seed", type=int, help="seed of everything drawn (default: the preset's)")

@@ -25,7 +25,7 @@ def load_live(folder: Path) -> ScoredSet:
     from ``dmos_realigned.mat`` (``dmos_new``), which puts the five types on one scale; without it from ``dmos.mat``
     (``dmos``).
 
-    The layout is that of other toolboxes' loaders (but the name of the variable in ``dmos.mat``, which could not be checked);
+    The layout is that of other toolboxes' loaders, except the variable in ``dmos.mat``, which could not be checked;
     this loader has not run on the real archive.
 
     Source: Sheikh, Sabir, Bovik, "A Statistical Evaluation of Recent Full Reference Image Quality Assessment
