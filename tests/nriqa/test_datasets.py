@@ -192,11 +192,20 @@ def test_kadid10k_keeps_its_dmos_as_it_is(tmp_path):
     assert kadid.split is None
 
 
-@pytest.mark.parametrize("row", ["I81_25_05.png,I81.png,,1", "I81_25_05.png,I81.png,inf,1", ",I81.png,3,1"])
-def test_kadid10k_with_an_incomplete_row(tmp_path, row):
+@pytest.mark.parametrize(
+    ("row", "lacking"),
+    [
+        ("I81_25_05.png,I81.png,,1", "finite score"),
+        ("I81_25_05.png,I81.png,inf,1", "finite score"),
+        ("I81_25_05.png,I81.png,good,1", "finite score"),
+        ("I81_25_05.png,,3,1", "reference"),
+        (",I81.png,3,1", "image"),
+    ],
+)
+def test_kadid10k_with_an_incomplete_row(tmp_path, row, lacking):
     make_kadid10k(tmp_path)
     (tmp_path / "dmos.csv").write_text(f"dist_img,ref_img,dmos,var\nI01_01_01.png,I01.png,4.57,0.496\n{row}\n")
-    with pytest.raises(ValueError, match="line 3 has no image or no finite score"):
+    with pytest.raises(ValueError, match=f"line 3 has no {lacking}"):
         load_scored_set("kadid10k", tmp_path)
 
 
@@ -469,7 +478,7 @@ def test_csv_file_under_the_name_of_a_loader(tmp_path):
     [
         ("image,quality\na.png,1\n", r"columns image and score \(or mos\), got image, quality"),
         ("", "is no CSV file"),
-        ("image,score\na.png,good\n", "line 2 has no image or no finite score"),
+        ("image,score\na.png,good\n", "line 2 has no finite score"),
         ("image,score\na.png,1\na.png,2\n", r"a\.png is listed twice"),
         ("image,score,split\na.png,1,train\n", "split should have images of both sides, got only train"),
         ("image,score,split\na.png,1,left\n", "split should be one of train, test, validation, got left"),

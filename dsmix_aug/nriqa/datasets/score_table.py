@@ -55,7 +55,7 @@ def read_csv_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
         columns: The file's names of the columns to keep -> ``image``, ``score``, ``reference`` or ``split``.
 
     Raises:
-        ValueError: If it is no CSV file, a column is missing, or a row lacks its image or a finite score.
+        ValueError: If it is no CSV file, a column is missing, or a row lacks one or has no finite score.
     """
     table = _read_csv(path, dtype={given: str for given, column in columns.items() if column != "score"})
     if not set(columns) <= set(table):
@@ -64,9 +64,11 @@ def read_csv_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
         )
     table = table[list(columns)].rename(columns=columns)
     table["score"] = pd.to_numeric(table["score"], errors="coerce").replace([np.inf, -np.inf], np.nan)
-    incomplete = table[["image", "score"]].isna().any(axis=1)
-    if incomplete.any():
-        raise ValueError(f"{path}: line {incomplete.idxmax() + 2} has no image or no finite score")
+    lacking = table.isna()
+    if lacking.any(axis=None):
+        row = lacking.any(axis=1).idxmax()
+        column = lacking.loc[row].idxmax()
+        raise ValueError(f"{path}: line {row + 2} has no {'finite score' if column == 'score' else column}")
     return table
 
 
