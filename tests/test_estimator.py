@@ -118,6 +118,7 @@ def test_compiles_as_one_graph(estimator):
 
 
 @pytest.mark.fake_cuda
+@pytest.mark.fake_cuda
 def test_runs_on_cuda_without_touching_values():
     from torch._subclasses.fake_tensor import FakeTensorMode
 

@@ -25,7 +25,12 @@ def encode_photo(image: Tensor) -> str:
 
 
 def encode_map(sensitivity: Tensor, size: tuple[int, int], brightest: float) -> str:
-    """Return a (h, w) map as a PNG data URI in colours, each patch a square.
+    """Return :func:`color_map` as a PNG data URI."""
+    return _to_data_uri(color_map(sensitivity, size, brightest))
+
+
+def color_map(sensitivity: Tensor, size: tuple[int, int], brightest: float) -> Image.Image:
+    """Return a (h, w) map as a picture in colours, each patch a square.
 
     Args:
         sensitivity: The map.
@@ -34,7 +39,7 @@ def encode_map(sensitivity: Tensor, size: tuple[int, int], brightest: float) -> 
     """
     values = np.clip(sensitivity.float().numpy() / max(brightest, 1e-12), 0, 1)
     colored = Image.fromarray(np.uint8(255 * matplotlib.colormaps[MAP_COLORS](values)[..., :3]))
-    return _to_data_uri(colored.resize(size, Image.Resampling.NEAREST))
+    return colored.resize(size, Image.Resampling.NEAREST)
 
 
 def draw_results(results: pd.DataFrame) -> str:
@@ -55,8 +60,8 @@ def draw_results(results: pd.DataFrame) -> str:
     return _encode(figure)
 
 
-def draw_curves(curves: Mapping[str, Sequence[float]], ylabel: str) -> str:
-    """Draw losses over steps: each step pale, their running mean strong."""
+def draw_curves(curves: Mapping[str, Sequence[float]], ylabel: str, log: bool = False) -> str:
+    """Draw losses over steps, on a logarithmic axis if asked for: each step pale, their running mean strong."""
     figure = Figure((5.6, 3.4), layout="constrained")
     panel = figure.subplots()
     for number, (title, losses) in enumerate(curves.items()):
@@ -66,7 +71,7 @@ def draw_curves(curves: Mapping[str, Sequence[float]], ylabel: str) -> str:
         panel.plot(smooth, color=color, linewidth=2, label=title)
     panel.set_xlabel("step")
     panel.set_ylabel(ylabel)
-    if min(min(losses) for losses in curves.values()) > 0:
+    if log:
         panel.set_yscale("log")
     panel.legend(frameon=False)
     _clean(panel)

@@ -35,7 +35,7 @@ th, td { text-align: right; padding: 6px 14px; border-bottom: 1px solid var(--li
 th:first-child, td:first-child { text-align: left; padding-left: 2px; }
 th { color: var(--soft); font-weight: 600; font-size: 14px; }
 .grid { display: grid; gap: 16px 14px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); margin: 12px 0; }
-.thumbnails { display: grid; gap: 12px; grid-template-columns: repeat(8, 1fr); margin: 12px 0; }
+.thumbnails { display: grid; gap: 12px; grid-template-columns: repeat(8, minmax(0, 1fr)); margin: 12px 0; }
 .thumbnails figcaption { overflow: hidden; text-overflow: ellipsis; font-size: 12px; }
 .four { display: grid; gap: 10px 14px; grid-template-columns: 1.1fr repeat(4, 1fr); align-items: center; }
 .three { display: grid; gap: 16px; grid-template-columns: repeat(3, 1fr); margin: 12px 0; }
@@ -223,7 +223,7 @@ def _confidence_bar(shares: tuple[float, float]) -> str:
 
 def _curves(run: Run) -> str:
     estimator = {"DSM estimator": [entry["mse"] for entry in read_log(run.folder / "dsm" / "log.jsonl")]}
-    charts = _chart(pictures.draw_curves(estimator, "mean squared error"), "DSM estimator's loss", width=470)
+    charts = _chart(pictures.draw_curves(estimator, "mean squared error", log=True), "DSM estimator's loss", width=470)
     logs = {
         row.title: read_log(run.folder / "pretrain" / name / "log.jsonl")
         for name, row in run.rows.items()

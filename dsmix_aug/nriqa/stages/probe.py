@@ -48,6 +48,24 @@ def head_path(folder: Path, row: str, dataset: str) -> Path:
     return folder / PART / f"{row}-{dataset.replace(' ', '_')}.safetensors"
 
 
+def find_head(folder: Path, row: str, dataset: str | None = None) -> Path:
+    """Return the head of a row and dataset in a run's folder; by default that of the first dataset by name.
+
+    Raises:
+        FileNotFoundError: If there is none; names what there is.
+    """
+    heads = sorted((folder / PART).glob("*.safetensors"))
+    wanted = [path for path in heads if path.stem.startswith(f"{row}-")]
+    if dataset is not None:
+        wanted = [path for path in wanted if path == head_path(folder, row, dataset)]
+    if not wanted:
+        raise FileNotFoundError(
+            f"{folder} has no probe of row {row!r} and dataset {dataset or 'any'!r}; it has: "
+            f"{', '.join(path.stem for path in heads) or 'none, run the stage probe first'}"
+        )
+    return wanted[0]
+
+
 def _probe_row(run: Run, name: str, folder: Path) -> pd.DataFrame:
     backbone = load_row_backbone(run.folder, run.config, name, run.device)
     features = {}

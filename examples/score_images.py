@@ -1,0 +1,87 @@
+"""Score the quality of photos with a finished run of the pipeline, and draw where each looks distorted."""
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
+
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from dsmix_aug import DSMEstimator
+from dsmix_aug.nriqa.config import Config
+from dsmix_aug.nriqa.features import extract_features
+from dsmix_aug.nriqa.files import read_json, replace_when_done
+from dsmix_aug.nriqa.linear_probe import LinearProbe
+from dsmix_aug.nriqa.photos import check_photos, list_photos, read_shrunk, to_float
+from dsmix_aug.nriqa.pictures import color_map
+from dsmix_aug.nriqa.stages.dsm import load_estimator
+from dsmix_aug.nriqa.stages.pretrain import load_row_backbone
+from dsmix_aug.nriqa.stages.probe import find_head
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("photos", nargs="+", type=Path, help="photos, or folders of photos")
+    parser.add_argument("--run", type=Path, default=Path("runs/demo"), help="folder of a finished run")
+    parser.add_argument("--row", help="whose features to use (default: the run's first row)")
+    parser.add_argument("--dataset", help="whose scores to predict (default: the first by name)")
+    parser.add_argument("--csv", type=Path, help="write the scores to this file instead of the terminal")
+    parser.add_argument("--maps", type=Path, help="write a heat map of each photo to this folder")
+    parser.add_argument("--device", default="cpu", help="device of the networks")
+    args = parser.parse_args()
+
+    try:
+        config = Config.from_dict(read_json(args.run / "config.json")["config"])
+        row = args.row or config.rows[0]
+        backbone = load_row_backbone(args.run, config, row, args.device)
+        probe, description = LinearProbe.load(find_head(args.run, row, args.dataset))
+        estimator = load_estimator(args.run, args.device) if args.maps else None
+        listed = [path for given in args.photos for path in (list_photos(given) if given.is_dir() else [given])]
+        photos, skipped = check_photos(listed)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+
+    features = extract_features(backbone, photos, args.device, config.autocast, "score photos")
+    table = pd.DataFrame({"image": list(map(str, photos)), "score": probe.predict(features)})
+    if estimator:
+        table["mean_dsm"] = [
+            draw_map(estimator, photo, config.photo_side, args.maps / f"{number:04d}_{photo.stem}.png")
+            for number, photo in enumerate(tqdm(photos, "draw maps"))
+        ]
+
+    if args.csv:
+        with replace_when_done(args.csv) as temporary:
+            table.to_csv(temporary, index=False)
+    else:
+        print(table.sort_values("score").to_string(index=False, float_format="{:.3f}".format))
+    print(
+        f"\nScore: {description['target']}, predicted by {row!r} trained on {description['dataset']}; higher is better."
+    )
+    print(f"Preset {config.preset}: {config.remark}.")
+    print(f"{len(photos)} photo(s) scored, {len(skipped)} skipped.")
+    for entry in skipped:
+        print(f"  {entry.path}: {entry.reason}")
+
+
+def draw_map(estimator: DSMEstimator, photo: Path, photo_side: int, path: Path) -> float:
+    """Write the photo beside its predicted DSM, and return the map's mean."""
+    image = read_shrunk(photo, photo_side)
+    with torch.no_grad():
+        sensitivity: Tensor = estimator(to_float(image).unsqueeze(0).to(next(estimator.parameters()).device))[0].cpu()
+    height, width = image.shape[-2:]
+    both = Image.new("RGB", (2 * width, height))
+    both.paste(Image.fromarray(image.permute(1, 2, 0).numpy()))
+    both.paste(color_map(sensitivity, (width, height), float(sensitivity.max())), (width, 0))
+    with replace_when_done(path) as temporary:
+        both.save(temporary)
+    return float(sensitivity.mean())
+
+
+if __name__ == "__main__":
+    main()
