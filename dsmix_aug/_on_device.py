@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dsmix_aug import functional
 from dsmix_aug._boxes import Box, is_roll
-from dsmix_aug._patch_grid import box_mask, pixels_per_patch
+from dsmix_aug._patch_grid import box_mask, patch_areas, pixels_per_patch
 from dsmix_aug.distortions._distortion import to_device
 
 
@@ -31,9 +31,8 @@ def mixing_weight(
     maps: Tensor, boxes: Sequence[Box], partner: Sequence[int], size: tuple[int, int], patch_size: int, weighting: str
 ) -> Tensor:
     """Return lambda, (B,) float64, by "mass" or "retained"; boxes and ``size`` (height, width) in px."""
-    corners = to_device([*boxes, (0, 0, size[1], size[0])], maps.device)
-    pixels = pixels_per_patch(corners, size, patch_size)
-    pasted, kept = pixels[:-1], pixels[-1:] - pixels[:-1]
+    pasted = pixels_per_patch(to_device(boxes, maps.device), size, patch_size)
+    kept = patch_areas(size, patch_size, maps.device) - pasted
     return functional.mixing_weight(maps, _take(maps, partner), pasted, kept, weighting)
 
 

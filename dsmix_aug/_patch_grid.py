@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dsmix_aug.distortions._distortion import to_device
+
 
 def check_patch_size(patch_size: object) -> None:
     """Raise unless ``patch_size`` is a positive integer.
@@ -24,8 +26,14 @@ def grid_size(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
     return -(-size[0] // patch_size), -(-size[1] // patch_size)
 
 
+def patch_areas(size: tuple[int, int], patch_size: int, device: torch.device) -> Tensor:
+    """Return the number of pixels of each patch, (h, w) int64."""
+    heights, widths = ([min(patch_size, side - start) for start in range(0, side, patch_size)] for side in size)
+    return to_device(heights, device).unsqueeze(1) * to_device(widths, device)
+
+
 def pixels_per_patch(boxes: Tensor, size: tuple[int, int], patch_size: int) -> Tensor:
-    """Count the pixels that each patch has inside each box; the box (0, 0, W, H) gives the sizes of the patches.
+    """Count the pixels that each patch has inside each box.
 
     Args:
         boxes: (N, 4) integers, rows x1, y1, x2, y2 in px.

@@ -14,8 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dsmix_aug._patch_grid import box_mask, pixels_per_patch
-from dsmix_aug.distortions._distortion import to_device
+from dsmix_aug._patch_grid import box_mask, patch_areas, pixels_per_patch
 from dsmix_aug.sensitivity import mean_patch_error
 
 __all__ = ["dsmix", "mean_patch_error", "mix_labels", "mixing_weight"]
@@ -59,8 +58,8 @@ def dsmix(
     inside = box_mask(boxes, size).unsqueeze(1)
     mixed = torch.where(inside, images.index_select(0, partner), images)
     pasted = pixels_per_patch(boxes, size, patch_size)
-    whole = pixels_per_patch(to_device([[0, 0, size[1], size[0]]], boxes.device), size, patch_size)
-    lam = mixing_weight(maps, maps.index_select(0, partner), pasted, whole - pasted, weighting)
+    kept = patch_areas(size, patch_size, boxes.device) - pasted
+    lam = mixing_weight(maps, maps.index_select(0, partner), pasted, kept, weighting)
     return mixed, mix_labels(labels, labels.index_select(0, partner), lam), lam
 
 

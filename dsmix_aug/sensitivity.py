@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsmix_aug._patch_grid import check_patch_size, grid_size, pixels_per_patch
-from dsmix_aug.distortions._distortion import to_device
+from dsmix_aug._patch_grid import check_patch_size, grid_size, patch_areas
 from dsmix_aug.tv_tensors import SensitivityMap
 
 #: A batch that has to be copied is worked through in about this many parts, so that the copies stay small.
@@ -81,12 +80,17 @@ def check_pair(distorted: object, reference: object, distorted_name: str, refere
         )
     for image, name in ((distorted, distorted_name), (reference, reference_name)):
         if image.device.type == "cpu" and image.is_floating_point() and image.numel():
-            low, high = torch.aminmax(image.detach().as_subclass(Tensor))
+            low, high = _value_range(image.detach().as_subclass(Tensor))
             if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
                 raise ValueError(
                     f"{name}: float values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]; maps are "
                     "taken before v2.Normalize"
                 )
+
+
+def _value_range(image: Tensor) -> tuple[Tensor, Tensor]:
+    # aminmax is the faster one, but it copies what is not contiguous.
+    return torch.aminmax(image) if image.is_contiguous() else (image.amin(), image.amax())
 
 
 @torch.no_grad()
@@ -111,8 +115,7 @@ def mean_patch_error(distorted: Tensor, reference: Tensor, patch_size: int) -> T
             segments = _error_segments(x[samples, :, rows], r[samples, :, rows], patch_size, dtype)
             sums[samples, rows.start // patch_size : -(-rows.stop // patch_size)] = _sum_rows(segments, patch_size)
     scale = channels * (255 if _both_uint8(distorted, reference) else 1)
-    image = to_device([[0, 0, width, height]], sums.device)
-    means = sums / (pixels_per_patch(image, (height, width), patch_size) * scale)
+    means = sums / (patch_areas((height, width), patch_size, sums.device) * scale)
     return means.reshape(*distorted.shape[:-3], *grid)
 
 
@@ -196,8 +199,9 @@ def _sum_bytes(x: Tensor, r: Tensor, patch_size: int) -> Tensor:
         pairs, second = errors.view(np.uint16), other.view(np.uint16)
         np.right_shift(pairs, 8, out=second)
         np.add(np.bitwise_and(pairs, 255, out=pairs), second, out=pairs)
-        lines = pairs.reshape(part[0], channels, part[2] // patch_size, patch_size, -1).sum((1, 3), dtype=np.uint16)
-        patches = lines.reshape(*lines.shape[:2], columns, patch_size // 2).sum(-1, dtype=np.int32)
+        gray = pairs.sum(1, dtype=np.uint16).reshape(part[0], part[2] // patch_size, patch_size, -1)
+        lines = gray.sum(2, dtype=np.uint16).reshape(part[0], -1, columns, patch_size // 2)
+        patches = lines.sum(-1, dtype=np.int32)
         first_row = band.start // patch_size
         sums[chosen, first_row : first_row + patches.shape[1]] = patches[: len(a), : rows - first_row]
     return torch.from_numpy(sums)
