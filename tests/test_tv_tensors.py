@@ -16,6 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from dsmix_aug import DistortionBank, RandomDistortion, Reference, SensitivityMap, sensitivity_map
+from dsmix_aug.tv_tensors import wrap_like
 
 HEIGHT, WIDTH = 37, 50
 
@@ -101,7 +102,7 @@ def copies_of(sample: SensitivityMap | Reference):
         "to": sample.to(torch.float64),
         "to_same": sample.to("cpu"),
         "detach": sample.detach(),
-        "wrap": tv_tensors.wrap(sample.as_subclass(torch.Tensor), like=sample),
+        "wrap_like": wrap_like(sample.as_subclass(torch.Tensor), sample),
     }
 
 
@@ -537,6 +538,11 @@ class TestSensitivityMap:
         dsm = self.make().requires_grad_()
         assert type(dsm) is SensitivityMap
         assert (dsm.patch_size, dsm.canvas_size, dsm.requires_grad) == (8, (30, 24), True)
+
+    @pytest.mark.skipif(not hasattr(tv_tensors.TVTensor, "wrap"), reason="this torchvision wraps its own classes alone")
+    def test_torchvision_wraps_it_too(self):
+        dsm = tv_tensors.wrap(torch.zeros(2, 4, 3), like=self.make())
+        assert (type(dsm), dsm.patch_size, dsm.canvas_size) == (SensitivityMap, 8, (30, 24))
 
     def test_wrap_takes_other_metadata(self):
         dsm = SensitivityMap.wrap(torch.zeros(2, 2, 3), self.make(), canvas_size=(16, 24))
