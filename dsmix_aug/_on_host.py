@@ -22,13 +22,16 @@ def is_on_host(*tensors: Tensor) -> bool:
 
 
 def cut_and_paste(inputs: Tensor, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
-    """Copy the boxes one by one; for one box and the partners of CutMix in two steps."""
+    """Copy the boxes one by one; for one box and the partners of CutMix, and for maps, in fewer steps."""
     mixed = inputs.detach().clone()
     target, source = _as_numpy(mixed), _as_numpy(inputs.detach())
     if len(boxes) == 1 and is_roll(partner):
         x1, y1, x2, y2 = boxes[0]
         target[1:, ..., y1:y2, x1:x2] = source[:-1, ..., y1:y2, x1:x2]
         target[:1, ..., y1:y2, x1:x2] = source[-1:, ..., y1:y2, x1:x2]
+        return mixed
+    if len(boxes) > 1 and inputs.ndim == 3:  # maps are so small that the steps of a loop cost more than a mask
+        np.copyto(target, source[partner], where=_patches_inside(boxes, target.shape[1], target.shape[2]))
         return mixed
     for i, j in enumerate(partner):
         x1, y1, x2, y2 = boxes[i if len(boxes) > 1 else 0]
@@ -70,10 +73,15 @@ def _masses(mass: np.ndarray, boxes: Sequence[Box], partner: Sequence[int]) -> t
         cut = _sum(inside)
         inside[...] = 0  # rather than subtracting sums: what keeps no distortion has a mass of exactly 0
         return _sum(mass), [cut[j] for j in partner]
-    x1, y1, x2, y2 = np.array(boxes, dtype=np.int64).reshape(-1, 4).T[..., None]
-    rows, columns = np.arange(mass.shape[1]), np.arange(mass.shape[2])
-    pasted = ((rows >= y1) & (rows < y2))[:, :, None] & ((columns >= x1) & (columns < x2))[:, None]
+    pasted = _patches_inside(boxes, mass.shape[1], mass.shape[2])
     return _sum(mass * ~pasted), _sum(mass[partner] * pasted)
+
+
+def _patches_inside(boxes: Sequence[Box], rows: int, columns: int) -> np.ndarray:
+    """Return which patches lie in each box in patches, (N, rows, columns) bool."""
+    x1, y1, x2, y2 = np.array(boxes).T[:, :, None]
+    row, column = np.arange(rows), np.arange(columns)
+    return ((row >= y1) & (row < y2))[:, :, None] & ((column >= x1) & (column < x2))[:, None]
 
 
 def _sum(mass: np.ndarray) -> list[float]:

@@ -13,7 +13,7 @@ from dsmix_aug._patch_grid import check_patch_size, grid_size, patch_areas
 from dsmix_aug.tv_tensors import SensitivityMap
 
 #: A batch that has to be copied is worked through in about this many parts, so that the copies stay small.
-_PARTS = 16
+_PARTS = 24
 
 
 def sensitivity_map(distorted: Tensor, reference: Tensor, patch_size: int = 16) -> SensitivityMap:
@@ -105,32 +105,24 @@ def mean_patch_error(distorted: Tensor, reference: Tensor, patch_size: int) -> T
     dtype = torch.float64 if double else torch.float32
     x = distorted.reshape(-1, channels, height, width)
     r = reference.reshape(-1, channels, height, width)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or _fits_cdist(x, r, patch_size, dtype):
         sums = _sum_rows(_error_segments(x, r, patch_size, dtype), patch_size)
     elif _fits_bytes(x, r, patch_size):
         sums = _sum_bytes(x, r, patch_size)
     else:
         sums = x.new_empty((len(x), *grid), dtype=dtype)
-        for samples, rows in _parts(x, r, patch_size, dtype):
+        for samples, rows in _split(len(x), height, patch_size, _PARTS * dtype.itemsize // x.itemsize):
             segments = _error_segments(x[samples, :, rows], r[samples, :, rows], patch_size, dtype)
             sums[samples, rows.start // patch_size : -(-rows.stop // patch_size)] = _sum_rows(segments, patch_size)
-    scale = channels * (255 if _both_uint8(distorted, reference) else 1)
-    means = sums / (patch_areas((height, width), patch_size, sums.device) * scale)
-    return means.reshape(*distorted.shape[:-3], *grid)
+    areas: Tensor | int = patch_size**2
+    if height % patch_size or width % patch_size:
+        areas = patch_areas((height, width), patch_size, sums.device)
+    sums.div_(areas * (channels * 255 if _both_uint8(x, r) else channels))
+    return sums.reshape(*distorted.shape[:-3], *grid)
 
 
 def _both_uint8(x: Tensor, r: Tensor) -> bool:
     return x.dtype == r.dtype == torch.uint8
-
-
-def _parts(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Iterator[tuple[slice, slice]]:
-    """Yield samples and pixel rows (whole patches) of the parts that are worked on at once."""
-    samples, _, height, width = x.shape
-    is_copied = any(image.dtype != dtype or not image.is_contiguous() for image in (x, r)) or width % patch_size
-    if x.device.type == "cpu" and not is_copied:
-        yield slice(0, samples), slice(0, height)
-    else:
-        yield from _split(samples, height, patch_size, _PARTS * dtype.itemsize // x.itemsize)
 
 
 def _split(samples: int, height: int, patch_size: int, parts: int) -> Iterator[tuple[slice, slice]]:
@@ -141,6 +133,12 @@ def _split(samples: int, height: int, patch_size: int, parts: int) -> Iterator[t
     for sample in range(0, samples, step):
         for top in range(0, height, band):
             yield slice(sample, min(sample + step, samples)), slice(top, min(top + band, height))
+
+
+def _fits_cdist(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> bool:
+    """Return whether ``cdist`` takes the whole batch without a copy, and its result is small, 1 / patch_size of it."""
+    is_plain = all(image.dtype == dtype and image.is_contiguous() for image in (x, r))
+    return is_plain and x.device.type == "cpu" and patch_size >= 8 and x.shape[-1] % patch_size == 0
 
 
 def _error_segments(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Tensor:
@@ -175,16 +173,16 @@ def _fits_bytes(x: Tensor, r: Tensor, patch_size: int) -> bool:
 
 
 def _sum_bytes(x: Tensor, r: Tensor, patch_size: int) -> Tensor:
-    """Return the summed error of each patch of uint8 images on the CPU, (N, h, w) int32, two pixels at a time.
+    """Return the summed error of each patch of uint8 images on the CPU, (N, h, w) float32, two pixels at a time.
 
     In NumPy and in the same two buffers all along, because PyTorch sums uint8 by converting each value to int64 first
     and new memory costs more than the sums.
     """
     samples, channels, height, width = x.shape
     rows, columns = grid_size((height, width), patch_size)
-    sums = np.empty((samples, rows, columns), np.int32)
+    sums = torch.empty((samples, rows, columns), dtype=torch.float32)
     if samples == 0:
-        return torch.from_numpy(sums)
+        return sums
     split = list(_split(samples, height, patch_size, _PARTS))
     first = split[0]
     part = (first[0].stop, channels, -(-first[1].stop // patch_size) * patch_size, columns * patch_size)
@@ -203,5 +201,5 @@ def _sum_bytes(x: Tensor, r: Tensor, patch_size: int) -> Tensor:
         lines = gray.sum(2, dtype=np.uint16).reshape(part[0], -1, columns, patch_size // 2)
         patches = lines.sum(-1, dtype=np.int32)
         first_row = band.start // patch_size
-        sums[chosen, first_row : first_row + patches.shape[1]] = patches[: len(a), : rows - first_row]
-    return torch.from_numpy(sums)
+        sums.numpy()[chosen, first_row : first_row + patches.shape[1]] = patches[: len(a), : rows - first_row]
+    return sums

@@ -376,15 +376,7 @@ def temporary_bytes(distorted: torch.Tensor, reference: torch.Tensor, patch_size
     return int(max(np.cumsum(sizes)) - dsm.nbytes) + numpy_bytes
 
 
-def fails_with(dtypes: list[torch.dtype], reason: str) -> list[object]:
-    """All dtypes as parameters, some of them marked."""
-    mark = pytest.mark.xfail(reason=reason, strict=False)
-    return [pytest.param(dtype, marks=mark) if dtype in dtypes else dtype for dtype in DTYPES]
-
-
-@pytest.mark.parametrize(
-    "dtype", fails_with([torch.uint8], "the buffers that uint8 errors are summed in take 0.18 of the batch"), ids=str
-)
+@every_dtype
 @pytest.mark.parametrize("size", [(224, 224), (218, 230)], ids=str)
 def test_needs_little_memory(dtype, size):
     distorted, reference = random_pair((16, 3, *size), dtype)
@@ -392,24 +384,11 @@ def test_needs_little_memory(dtype, size):
     assert temporary_bytes(distorted, reference, 16) <= limit * distorted.nbytes
 
 
-def assert_no_temporary_of_the_size_of_the_batch(dtype: torch.dtype, patch_size: int) -> None:
-    distorted, reference = random_pair((16, 3, 224, 224), dtype)
-    assert temporary_bytes(distorted, reference, patch_size) < distorted.nbytes
-
-
-@pytest.mark.parametrize("patch_size", [2, 4, 32])
+@pytest.mark.parametrize("patch_size", [1, 2, 4, 32])
 @every_dtype
 def test_needs_no_temporary_of_the_size_of_the_batch(dtype, patch_size):
-    assert_no_temporary_of_the_size_of_the_batch(dtype, patch_size)
-
-
-@pytest.mark.parametrize(
-    "dtype",
-    fails_with([torch.uint8, torch.float32, torch.float64], "sums along the rows of patches of one px are the batch"),
-    ids=str,
-)
-def test_needs_no_temporary_of_the_size_of_the_batch_for_patches_of_one_pixel(dtype):
-    assert_no_temporary_of_the_size_of_the_batch(dtype, 1)
+    distorted, reference = random_pair((16, 3, 224, 224), dtype)
+    assert temporary_bytes(distorted, reference, patch_size) <= 0.3 * distorted.nbytes
 
 
 @every_dtype
