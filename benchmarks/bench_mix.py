@@ -113,7 +113,7 @@ def main() -> None:
     parser = argument_parser("DSMix and the sensitivity map against CutMix and its kin", "runs/benchmarks/mix.json")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    warnings.filterwarnings("ignore", module="kornia|timm")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)  # of kornia's lambda, which is not compared
     rows = []
     for shape in SMOKE_BATCHES if args.smoke else BATCHES:
         for dtype in (torch.float32, torch.uint8):
