@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dsmix_aug.nriqa.config import Config
@@ -37,7 +37,10 @@ ROWS = {
 
 
 def rows_of(config: Config) -> dict[str, Row]:
-    """Return the config's rows by name; without a teacher those that need one are left out.
+    """Return the config's rows by name.
+
+    Without a teacher nothing is distilled: the teacher's own row is left out, and of rows that differed in their
+    distillation alone the first stays.
 
     Raises:
         ValueError: If a row is unknown, or none is left.
@@ -47,7 +50,16 @@ def rows_of(config: Config) -> dict[str, Row]:
         raise ValueError(f"rows: unknown {unknown[0]!r}; known are {', '.join(ROWS)}")
     rows = {name: ROWS[name] for name in config.rows}
     if config.teacher == "none":
-        rows = {name: row for name, row in rows.items() if row.kind != "teacher" and not row.distill}
+        rows = _without_teacher(rows)
     if not rows:
-        raise ValueError(f"rows: {', '.join(config.rows)} all need a teacher, got teacher='none'")
+        raise ValueError(f"rows: {', '.join(config.rows)} needs a teacher, got teacher='none'")
     return rows
+
+
+def _without_teacher(rows: dict[str, Row]) -> dict[str, Row]:
+    left: dict[str, Row] = {}
+    for name, row in rows.items():
+        undistilled = replace(row, distill=False)
+        if row.kind != "teacher" and not any(replace(other, title=row.title) == undistilled for other in left.values()):
+            left[name] = undistilled
+    return left

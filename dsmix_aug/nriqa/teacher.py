@@ -20,7 +20,7 @@ class TorchvisionTeacher(Backbone):
         preset = weights.transforms()
         super().__init__(tuple(preset.mean), tuple(preset.std))
         self.network = torchvision.models.get_model(_model_name(weights), weights=weights)
-        self.fixed_size = preset.crop_size if isinstance(self.network, FIXED_SIZE_MODELS) else None
+        self.fixed_size = preset.crop_size * 2 if isinstance(self.network, FIXED_SIZE_MODELS) else None
         linear = [name for name, module in self.network.named_modules() if isinstance(module, nn.Linear)]
         if not linear:
             raise ValueError(f"teacher: {weights} has no linear layer to take the features before")

@@ -1,0 +1,210 @@
+"""The whole path at smoke size, through the scripts that users run: results, resuming, bad photos, bad arguments."""
+
+import os
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.numpy
+import safetensors.torch
+from PIL import Image
+
+from dsmix_aug import DSMEstimator
+from dsmix_aug.nriqa.features import extract_features
+from dsmix_aug.nriqa.presets import PRESETS
+from dsmix_aug.nriqa.teacher import build_teacher
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ROWS = list(PRESETS["smoke"].rows)
+
+
+def run_script(name, *arguments):
+    """Run a script of examples/ in this process, as from the command line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("runs")
+    run_script("nriqa_pipeline.py", "--preset", "smoke", "--out", out, "--name", "whole")
+    return out / "whole"
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "runs" / "copy"))
+
+
+def test_all_that_a_run_leaves(finished):
+    results = pd.read_csv(finished / "results.csv")
+    assert list(results["row"]) == ROWS
+    assert results[["srcc", "plcc", "krcc", "rmse"]].notna().all(axis=None)
+    assert results["target"].str.contains("SSIM").all()
+    DSMEstimator.from_pretrained(finished / "dsm" / "estimator.safetensors")
+    for row in ("dsmix", "no_distillation"):
+        assert safetensors.torch.load_file(finished / "pretrain" / row / "backbone.safetensors")
+        assert len((finished / "pretrain" / row / "log.jsonl").read_text().splitlines()) == 4
+    for part in ("dsm", "pretrain/dsmix"):
+        assert any((finished / "tensorboard" / part).iterdir())
+    left = [path.name for path in finished.rglob("*") if path.name.startswith(".tmp.") or path.suffix == ".pt"]
+    assert not left
+
+
+def test_report_stands_alone_and_names_target_and_size(finished):
+    page = (finished / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("data:image/png;base64,") > 20
+    assert page.count("its figures mean nothing") >= 5
+    assert page.count("SSIM to the pristine photo (a stand-in, not a human score)") >= 2
+    for row in pd.read_csv(finished / "results.csv").itertuples():
+        assert f"<b>{row.srcc:.3f}</b>" in page
+
+
+def test_held_out_photos_are_not_trained_on(finished):
+    contents = {path.name.split("_")[1].split(".")[0] for path in (finished / "held_out").glob("*.png")}
+    assert "chelsea" in contents
+    assert not contents & {"astronaut", "coffee", "hubble", "ihc", "motorcycle", "retina"}
+
+
+def test_starting_again_changes_nothing(copy, capsys):
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.suffix in (".csv", ".safetensors", ".jsonl")}
+    run_script("nriqa_pipeline.py", "--preset", "smoke", "--out", copy.parent, "--name", "copy")
+    assert {path: path.read_bytes() for path in before} == before
+    printed = capsys.readouterr().out
+    assert "DSMix, no distillation" in printed
+    assert "its figures mean nothing. Target: held-out photos: SSIM" in printed
+    assert f"Report: {(copy / 'report.html').resolve()}" in printed
+
+
+def test_each_stage_alone_gives_the_same_numbers(finished, tmp_path, capsys):
+    arguments = ("--preset", "smoke", "--out", tmp_path, "--name", "stages")
+    for script in ("pretrain_dsm.py", "pretrain_dsmix.py", "linear_probe.py"):
+        run_script(script, *arguments)
+    for name in ("results.csv", "dsm/correlation.csv", "probe/predictions.csv", "pretrain/dsmix/log.jsonl"):
+        assert (tmp_path / "stages" / name).read_bytes() == (finished / name).read_bytes()
+    assert "color_block" in capsys.readouterr().out
+
+
+def test_killed_and_started_again_gives_the_same_numbers(finished, tmp_path):
+    arguments = ["--preset", "smoke", "--out", str(tmp_path), "--name", "killed"]
+    process = subprocess.Popen([sys.executable, EXAMPLES / "nriqa_pipeline.py", *arguments], stderr=subprocess.DEVNULL)
+    log = tmp_path / "killed" / "pretrain" / "dsmix" / "log.jsonl"  # written with the first checkpoint
+    deadline = time.monotonic() + 120
+    while not log.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "results.csv").exists()
+    run_script("nriqa_pipeline.py", *arguments)
+    for name in ("results.csv", "dsm/log.jsonl", "dsm/correlation.csv", "pretrain/dsmix/log.jsonl"):
+        assert (tmp_path / "killed" / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_another_config_under_the_same_name_is_refused(copy, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_script("nriqa_pipeline.py", "--preset", "smoke", "--out", copy.parent, "--name", "copy", "--seed", 1)
+    assert stop.value.code == 2
+    assert "config.seed: 0 before, 1 now" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("nriqa_pipeline.py", ["--preset", "huge"], "invalid choice: 'huge'"),
+        ("nriqa_pipeline.py", ["--stages", "bake"], "invalid choice: 'bake'"),
+        ("nriqa_pipeline.py", ["--data", "scores.csv"], "--data should be NAME=PATH, got 'scores.csv'"),
+        ("nriqa_pipeline.py", ["--data", "a=x.csv", "--data", "a=y.csv"], "--data gives a name twice: a, a"),
+        ("nriqa_pipeline.py", ["--data", "a=/nowhere/x.csv"], "there is no file /nowhere/x.csv"),
+        ("nriqa_pipeline.py", ["--photos", "/nowhere"], "there is no folder /nowhere"),
+        ("nriqa_pipeline.py", ["--teacher", "nobody"], "teacher should be 'efficientnet_lite0', 'none' or"),
+        ("nriqa_pipeline.py", ["--stages", "probe"], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
+        ("linear_probe.py", [], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
+        ("score_images.py", ["/nowhere.png"], "config.json"),
+    ],
+)
+def test_bad_arguments_end_with_a_message(script, arguments, message, tmp_path, capsys):
+    folder = ["--run", tmp_path] if script == "score_images.py" else ["--out", tmp_path]
+    preset = [] if "--preset" in arguments or script == "score_images.py" else ["--preset", "smoke"]
+    with pytest.raises(SystemExit) as stop:
+        run_script(script, *folder, *preset, *arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def save_photo(path, seed, side=96):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    low = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(low).resize((side, side), Image.Resampling.BICUBIC).save(path)
+
+
+def test_own_photos_and_scores_with_corrupt_files_among_them(tmp_path, capsys):
+    for number in range(4):
+        save_photo(tmp_path / "pristine" / f"{number}.png", number)
+    (tmp_path / "pristine" / "broken.jpg").write_bytes(b"no photo")
+    data = []
+    for start, name in ((0, "first"), (50, "second")):
+        rows = [{"image": f"{name}_{number}.png", "score": number % 5} for number in range(12)]
+        for seed, row in enumerate(rows, start):
+            save_photo(tmp_path / row["image"], seed, side=64)
+        rows.append({"image": "missing.png", "score": 3})
+        pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
+        data += ["--data", f"{name}={tmp_path / name}.csv"]
+    with pytest.warns(UserWarning, match="skipped") as caught:
+        run_script(
+            "nriqa_pipeline.py", "--preset", "smoke", "--out", tmp_path / "runs", "--name", "own",
+            "--photos", tmp_path / "pristine", "--teacher", "none", *data,
+        )  # fmt: skip
+    messages = [str(warning.message) for warning in caught]
+    assert any(f"skipped {tmp_path / 'pristine' / 'broken.jpg'}" in message for message in messages)
+    assert sum(f"skipped {tmp_path / 'missing.png'}: the file is missing" in message for message in messages) == 2
+    printed = capsys.readouterr().out
+    assert "3 photo(s) skipped:" in printed
+    results = pd.read_csv(tmp_path / "runs" / "own" / "results.csv")
+    assert set(results["row"]) == {"dsmix", "random"}  # nothing is left that needs a teacher
+    pairs = set(zip(results["trained_on"], results["tested_on"], strict=True))
+    assert pairs == {(a, b) for a in ("first", "second") for b in ("first", "second")}
+    across = results[results["trained_on"] != results["tested_on"]]
+    assert (across["images"] == 12).all()
+    page = (tmp_path / "runs" / "own" / "report.html").read_text()
+    assert "Across datasets" in page
+    assert "SSIM to the pristine photo" not in page
+
+
+def test_scores_and_maps_of_photos(finished, tmp_path, capsys):
+    for number in range(2):
+        save_photo(tmp_path / "photos" / f"{number}.png", number)
+    (tmp_path / "photos" / "broken.png").write_bytes(b"no photo")
+    with pytest.warns(UserWarning, match=r"skipped .*broken.png"):
+        run_script(
+            "score_images.py", tmp_path / "photos", "--run", finished,
+            "--csv", tmp_path / "scores.csv", "--maps", tmp_path / "maps",
+        )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "2 photo(s) scored, 1 skipped." in printed
+    assert "SSIM to the pristine photo (a stand-in, not a human score), predicted by 'dsmix'" in printed
+    table = pd.read_csv(tmp_path / "scores.csv")
+    assert [Path(image).name for image in table["image"]] == ["0.png", "1.png"]
+    assert np.isfinite(table["score"]).all()
+    with Image.open(tmp_path / "maps" / "0000_0.png") as both:
+        assert both.size == (192, 96)
+
+
+def test_scores_are_the_rows_features_through_its_head(finished, tmp_path):
+    image = sorted((finished / "held_out").glob("*.png"))[0]
+    run_script("score_images.py", image, "--run", finished, "--row", "teacher", "--csv", tmp_path / "scores.csv")
+    features = extract_features(build_teacher("efficientnet_lite0"), [image], "cpu")
+    head = safetensors.numpy.load_file(finished / "probe" / "teacher-held-out_photos.safetensors")
+    mean_score = pd.read_csv(finished / "held_out" / "scores.csv")["score"].mean()
+    expected = mean_score + (features[0] - head["mean"]) / head["scale"] @ head["coefficients"]
+    assert pd.read_csv(tmp_path / "scores.csv")["score"].item() == pytest.approx(expected, abs=1e-5)
