@@ -374,6 +374,7 @@ class TestDevices:
     @pytest.mark.parametrize("weighting", WEIGHTINGS)
     @pytest.mark.parametrize("box", ["batch", "sample"])
     @pytest.mark.parametrize("partner", ["roll", "random"])
+    @pytest.mark.fake_cuda
     def test_no_host_round_trip_on_cuda(self, weighting, box, partner):
         """Drawn on the host, everything else under fake CUDA tensors, which raise if a value is read.
 
