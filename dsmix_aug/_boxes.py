@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 #: x1, y1, x2, y2 in px (or patches, for maps), as torchvision's CutMix and ``BoundingBoxFormat.XYXY``.
 Box = tuple[int, int, int, int]
@@ -15,7 +16,7 @@ NO_BOX: Box = (0, 0, 0, 0)
 
 
 def draw_boxes(
-    count: int, size: tuple[int, int], alpha: float, p: float, patch_size: int, generator: torch.Generator | None
+    count: int, size: tuple[int, int], alphas: Tensor, p: float, patch_size: int, generator: torch.Generator | None
 ) -> list[Box]:
     """Draw boxes as in CutMix with their edges snapped to the patch grid, each with probability ``p``, else none.
 
@@ -25,22 +26,24 @@ def draw_boxes(
     Args:
         count: Number of boxes.
         size: Height and width of the image in px.
-        alpha: Both parameters of the Beta distribution of lambda; the box has about 1 - lambda of the area.
+        alphas: (1, 2) float32 on the CPU, the parameters of the Beta distribution of lambda; the box has about
+            1 - lambda of the area. A tensor made once: with cold caches each call of PyTorch costs what a hundred
+            steps of Python do.
         p: Probability of each box.
         patch_size: Side of a patch in px.
         generator: A CPU generator, or None for torch's global one.
     """
     height, width = size
-    # Beta(alpha, alpha) as torch.distributions draws it, which takes no generator.
-    lam = torch._sample_dirichlet(torch.full((count, 2), alpha), generator)[:, 0].tolist()
+    # A Beta distribution as torch.distributions draws it, which takes no generator.
+    shares = torch._sample_dirichlet(alphas.expand(count, 2), generator).tolist()
     x = torch.randint(width, (count,), generator=generator).tolist()
     y = torch.randint(height, (count,), generator=generator).tolist()
     cut = (torch.rand(count, generator=generator) < p).tolist() if p < 1 else [True] * count
     if height <= patch_size and width <= patch_size:
         return [NO_BOX] * count
     return [
-        _snapped_box(own_lam, own_x, own_y, size, patch_size) if is_cut else NO_BOX
-        for own_lam, own_x, own_y, is_cut in zip(lam, x, y, cut, strict=True)
+        _snapped_box(lam, own_x, own_y, size, patch_size) if is_cut else NO_BOX
+        for (lam, _), own_x, own_y, is_cut in zip(shares, x, y, cut, strict=True)
     ]
 
 

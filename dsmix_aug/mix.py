@@ -115,6 +115,7 @@ class DSMix(v2.Transform):
         check_settings(num_classes, alpha, patch_size, weighting, box, partner, p, estimator, map_getter)
         self.num_classes = num_classes
         self.alpha = float(alpha)
+        self._alphas = torch.full((1, 2), self.alpha)
         self.patch_size = patch_size
         self.weighting = weighting
         self.box = box
@@ -227,7 +228,7 @@ class DSMix(v2.Transform):
         known_map = self._known_map(images[0], references, maps)
         batch_size, size = len(images[0]), (images[0].shape[-2], images[0].shape[-1])
         count = 1 if self.box == "batch" else batch_size
-        boxes = draw_boxes(count, size, self.alpha, self.p, self.patch_size, generator)
+        boxes = draw_boxes(count, size, self._alphas, self.p, self.patch_size, generator)
         partner = roll(batch_size) if self.partner == "roll" else draw_derangement(batch_size, generator)
         lam = self._weigh(images[0], known_map, boxes, partner)
         return {"box": boxes[0] if self.box == "batch" else boxes, "partner": partner, "lam": lam}
