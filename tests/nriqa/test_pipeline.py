@@ -1,6 +1,5 @@
 """The whole path at smoke size, through the scripts that users run: results, resuming, bad photos, bad arguments."""
 
-import os
 import runpy
 import shutil
 import signal
@@ -103,7 +102,7 @@ def test_killed_and_started_again_gives_the_same_numbers(finished, tmp_path):
     deadline = time.monotonic() + 120
     while not log.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / "results.csv").exists()
     run_script("nriqa_pipeline.py", *arguments)
