@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsmix_aug._boxes import Box, kept_area, to_patches
+from dsmix_aug._boxes import Box, is_roll, kept_area, to_patches
 
 
 def is_on_host(*tensors: Tensor) -> bool:
@@ -22,14 +22,32 @@ def is_on_host(*tensors: Tensor) -> bool:
 
 
 def cut_and_paste(inputs: Tensor, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
+    """Copy the batch, and paste each partner's box into it."""
+    if inputs.ndim == 3:
+        return _cut_and_paste_maps(inputs, boxes, partner)
+    if len(boxes) == 1 and is_roll(partner):
+        return _cut_and_paste_one_box(inputs.detach(), boxes[0])
+    return _cut_and_paste_each(inputs.detach(), boxes, partner)
+
+
+def _cut_and_paste_one_box(inputs: Tensor, box: Box) -> Tensor:
+    """Paste the same box of sample i - 1 into each sample i: two copies of views, which PyTorch shares among threads."""
+    x1, y1, x2, y2 = box
+    mixed = inputs.clone()
+    source, target = (batch[..., y1:y2, x1:x2] for batch in (inputs, mixed))
+    if x1 < x2:
+        target[1:] = source[:-1]
+        target[:1] = source[-1:]
+    return mixed
+
+
+def _cut_and_paste_each(inputs: Tensor, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
     """Copy sample by sample, its partner's box right after it: what the second copy reads and writes is in the cache.
 
     One thread does this faster than several that copy the batch twice.
     """
-    if inputs.ndim == 3:
-        return _cut_and_paste_maps(inputs, boxes, partner)
     mixed = torch.empty_like(inputs)
-    target, source = _as_numpy(mixed), _as_numpy(inputs.detach())
+    target, source = _as_numpy(mixed), _as_numpy(inputs)
     for i, j in enumerate(partner):
         x1, y1, x2, y2 = boxes[i if len(boxes) > 1 else 0]
         target[i] = source[i]
@@ -118,7 +136,7 @@ def mix_labels(labels: Tensor, lam: Tensor, partner: Sequence[int], num_classes:
 def value_range(tensor: Tensor) -> tuple[float, float]:
     """Return the minimum and maximum of a CPU tensor that is not empty, NaN if it holds one."""
     array = _to_numpy(tensor)
-    return float(array.min()), float(array.max())
+    return float(np.minimum.reduce(array, None)), float(np.maximum.reduce(array, None))
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:
