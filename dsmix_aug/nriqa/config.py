@@ -42,8 +42,8 @@ class Config:
             for scoring photos.
         photos: Where pristine photos come from: ``"skimage"`` or a folder.
         data: (name, path) of each scored dataset; none: held-out photos, distorted, scored by their SSIM.
-        teacher: ``"efficientnet_lite0"``, a torchvision weights name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, or
-            ``"none"``.
+        teacher: ``"efficientnet_lite0"``, a torchvision weights name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, a
+            timm model name, or ``"none"``.
         backbone: ``"efficientnet_lite0"`` or a timm model name.
         initial_weights: What pre-training starts the backbone from.
         photo_side: Photos are shrunk to this shorter side in px when they are read to be distorted.
@@ -53,9 +53,13 @@ class Config:
         estimator: ``embed_dim``, ``depth`` and ``num_heads`` of the DSM estimator.
         dsm: The loop that trains the DSM estimator.
         pretrain: The loop that trains the backbone, once per trained row.
+        weighting: Weighting of :class:`~dsmix_aug.DSMix` in the rows that use it.
+        mix_probability: Share of the batches that are mixed, in the rows that mix.
+        distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
         distillation_weight: Weight of the distillation loss beside the class loss.
-        dsm_weight: Weight of the loss of a head that predicts the DSM from the backbone; 0: no such head.
-        autocast: Whether networks run under bfloat16 autocast.
+        dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
+        train_autocast: Whether networks train under bfloat16 autocast.
+        feature_autocast: Whether frozen networks run under bfloat16 autocast.
         split_count: Number of train/test splits of a dataset that has no official one.
         seed: Seed of everything drawn.
     """
@@ -75,9 +79,13 @@ class Config:
     patch_size: int = 16
     held_out_side: int = 192
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
+    weighting: Literal["mass", "retained"] = "mass"
+    mix_probability: float = 1.0
+    distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0
-    dsm_weight: float = 0.0
-    autocast: bool = False
+    dsm_weight: float = 10.0
+    train_autocast: bool = False
+    feature_autocast: bool = False
     split_count: int = 10
     seed: int = 0
 

@@ -17,6 +17,8 @@ from dsmix_aug.nriqa.files import fingerprint, replace_when_done
 from dsmix_aug.nriqa.photos import read_photo, to_float
 
 SCALES = (1.0, 0.5)
+#: Mean and standard deviation.
+STATISTICS = 2
 BATCH_SIZE = 16
 
 
@@ -34,6 +36,19 @@ def pool_features(backbone: Backbone, images: Tensor) -> Tensor:
             flat = features.float().flatten(2)
             pooled += [flat.mean(2), flat.std(2, correction=0)]
     return torch.cat(pooled, dim=1)
+
+
+def group_widths(channels: Sequence[int]) -> list[int]:
+    """Return the widths of the groups that pooled features consist of: a statistic of a map at a scale each."""
+    return [width for _ in SCALES for width in channels for _ in range(STATISTICS)]
+
+
+def select_last_map(features: np.ndarray, channels: Sequence[int]) -> np.ndarray:
+    """Return those columns of pooled features that come from the last feature map."""
+    per_scale = STATISTICS * sum(channels)
+    last = STATISTICS * channels[-1]
+    ends = [per_scale * (number + 1) for number in range(len(SCALES))]
+    return np.concatenate([features[:, end - last : end] for end in ends], axis=1)
 
 
 def extract_features(

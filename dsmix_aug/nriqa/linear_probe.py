@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from dsmix_aug.nriqa.files import replace_when_done
 
-ALPHAS = tuple(10.0**exponent for exponent in range(1, 7))
+#: Strengths to choose from. All groups together have a variance of 1, and so has every image's part in the kernel.
+ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 FOLDS = 5
 
 
@@ -49,28 +51,32 @@ class LinearProbe:
         return cls(**arrays, intercept=json.loads(description.pop("intercept"))), description
 
 
-def fit_probe(features: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> LinearProbe:
+def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, contents: np.ndarray) -> LinearProbe:
     """Fit a probe; its regularisation is chosen by cross-validation inside what is given here.
 
+    Features are standardised, and divided by the square root of the width of their group: each statistic of each
+    feature map then has the same say, where otherwise the last map with its many channels would drown the early ones.
     The ridge is solved in its dual form, where one product of the features serves every fold and every strength.
 
     Args:
         features: (N, D).
+        widths: Widths of the groups of features, in order; their sum is D.
         scores: (N,).
-        groups: (N,) names; images of one content stay in one fold. A single content is parted by image.
+        contents: (N,) names; images of one content stay in one fold. A single content is parted by image.
     """
     scaler = StandardScaler().fit(features.astype(np.float64))
-    standardized = scaler.transform(features.astype(np.float64))
+    scale = scaler.scale_ * np.repeat(np.sqrt(np.multiply(widths, len(widths))), widths)
+    standardized = (features - scaler.mean_) / scale
     intercept = float(scores.mean())
-    if len(np.unique(groups)) == 1:
-        groups = np.arange(len(scores))
+    if len(np.unique(contents)) == 1:
+        contents = np.arange(len(scores))
     search = GridSearchCV(
         KernelRidge(kernel="precomputed"),
         {"alpha": ALPHAS},
-        cv=GroupKFold(min(FOLDS, len(np.unique(groups)))),
+        cv=GroupKFold(min(FOLDS, len(np.unique(contents)))),
         scoring="neg_mean_squared_error",
     )
     with threadpool_limits(1, user_api="blas"):  # products this small lose more to waiting threads than they gain
-        search.fit(standardized @ standardized.T, scores - intercept, groups=groups)
+        search.fit(standardized @ standardized.T, scores - intercept, groups=contents)
         coefficients = standardized.T @ search.best_estimator_.dual_coef_
-    return LinearProbe(scaler.mean_, scaler.scale_, coefficients, intercept)
+    return LinearProbe(scaler.mean_, scale, coefficients, intercept)

@@ -11,6 +11,7 @@ import pandas as pd
 from dsmix_aug.nriqa import pictures, showcase
 from dsmix_aug.nriqa.files import read_json, write_text
 from dsmix_aug.nriqa.photos import read_center
+from dsmix_aug.nriqa.rows import pretrainings_of
 from dsmix_aug.nriqa.run import Run
 from dsmix_aug.nriqa.stages.evaluate import read_results
 from dsmix_aug.nriqa.stages.probe import read_predictions
@@ -225,9 +226,8 @@ def _curves(run: Run) -> str:
     estimator = {"DSM estimator": [entry["mse"] for entry in read_log(run.folder / "dsm" / "log.jsonl")]}
     charts = _chart(pictures.draw_curves(estimator, "mean squared error", log=True), "DSM estimator's loss", width=470)
     logs = {
-        row.title: read_log(run.folder / "pretrain" / name / "log.jsonl")
-        for name, row in run.rows.items()
-        if row.kind == "pretrained"
+        pretraining.title: read_log(run.folder / "pretrain" / name / "log.jsonl")
+        for name, pretraining in pretrainings_of(run.config).items()
     }
     labels = {"classes": "cross entropy of the classes", "distillation": "distillation loss", "dsm": "DSM loss"}
     for loss, label in labels.items():

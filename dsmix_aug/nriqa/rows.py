@@ -1,4 +1,4 @@
-"""The rows of a comparison: what each one's features come from. A new row is one entry here."""
+"""The rows of a comparison: whose features each one uses. A new row is one entry here."""
 
 from __future__ import annotations
 
@@ -9,38 +9,74 @@ from dsmix_aug.nriqa.config import Config
 
 
 @dataclass(frozen=True)
-class Row:
-    """Where one row's features come from.
+class Pretraining:
+    """One way to pre-train the backbone.
 
     Attributes:
-        title: Name in tables.
-        kind: ``"pretrained"``: the backbone after pre-training; ``"random"``: the backbone with random weights;
-            ``"teacher"``: the teacher as it is.
-        weighting: Weighting of :class:`~dsmix_aug.DSMix` in pre-training, or ``None`` for no mixing.
-        distill: Whether pre-training distils the teacher's features.
+        title: Name in training curves.
+        mixing: ``"dsmix"``: :class:`~dsmix_aug.DSMix` with the config's weighting; ``"cutmix"``: the same boxes with
+            labels weighted by area; ``"mixup"``: ``v2.MixUp``; ``None``: nothing is mixed.
+        shuffled_maps: Whether each sample's labels are weighted by another sample's map: the control that shows
+            whether it is the map that matters.
+        distill: Whether the teacher's features are distilled.
+        dsm_head: Whether a head predicts the DSM beside the classes.
+        from_scratch: Whether the backbone starts from random weights, whatever the config says.
     """
 
     title: str
-    kind: Literal["pretrained", "random", "teacher"] = "pretrained"
-    weighting: Literal["mass", "retained", "area"] | None = None
+    mixing: Literal["dsmix", "cutmix", "mixup"] | None = None
+    shuffled_maps: bool = False
     distill: bool = True
+    dsm_head: bool = False
+    from_scratch: bool = False
 
+
+@dataclass(frozen=True)
+class Row:
+    """Whose features one row uses.
+
+    Attributes:
+        title: Name in tables.
+        networks: The networks whose features stand side by side: names of :data:`PRETRAININGS`, ``"teacher"``, or
+            ``"random"`` for the backbone with random weights.
+        last_layer_only: Whether the last feature map of each network is used alone.
+    """
+
+    title: str
+    networks: tuple[str, ...]
+    last_layer_only: bool = False
+
+
+PRETRAININGS = {
+    "no_mixing": Pretraining("no mixing"),
+    "mixup": Pretraining("MixUp", mixing="mixup"),
+    "cutmix": Pretraining("CutMix (area labels)", mixing="cutmix"),
+    "dsmix": Pretraining("DSMix", mixing="dsmix"),
+    "dsmix_shuffled": Pretraining("DSMix, another sample's map", mixing="dsmix", shuffled_maps=True),
+    "no_mixing_undistilled": Pretraining("no mixing, no distillation", distill=False),
+    "cutmix_undistilled": Pretraining("CutMix, no distillation", mixing="cutmix", distill=False),
+    "dsmix_undistilled": Pretraining("DSMix, no distillation", mixing="dsmix", distill=False),
+    "dsmix_dsm_head": Pretraining("DSMix with a DSM head", mixing="dsmix", dsm_head=True),
+    "dsmix_from_scratch": Pretraining("DSMix from scratch", mixing="dsmix", from_scratch=True),
+}
 
 ROWS = {
-    "dsmix": Row("DSMix", weighting="mass"),
-    "area": Row("CutMix (area labels)", weighting="area"),
-    "no_mixing": Row("no mixing"),
-    "no_distillation": Row("DSMix, no distillation", weighting="mass", distill=False),
-    "random": Row("random initialisation", kind="random"),
-    "teacher": Row("teacher alone", kind="teacher"),
+    **{name: Row(pretraining.title, (name,)) for name, pretraining in PRETRAININGS.items()},
+    **{
+        f"teacher_and_{name}": Row(f"teacher + {PRETRAININGS[name].title}", ("teacher", name))
+        for name in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
+    },
+    "random": Row("random initialisation", ("random",)),
+    "teacher": Row("teacher alone", ("teacher",)),
+    "teacher_last_layer": Row("teacher alone, last layer", ("teacher",), last_layer_only=True),
 }
 
 
 def rows_of(config: Config) -> dict[str, Row]:
     """Return the config's rows by name.
 
-    Without a teacher nothing is distilled: the teacher's own row is left out, and of rows that differed in their
-    distillation alone the first stays.
+    Without a teacher nothing is distilled: rows that use the teacher's own features are left out, and of rows that
+    differed in their distillation alone the first stays.
 
     Raises:
         ValueError: If a row is unknown, or none is left.
@@ -56,10 +92,24 @@ def rows_of(config: Config) -> dict[str, Row]:
     return rows
 
 
+def pretrainings_of(config: Config) -> dict[str, Pretraining]:
+    """Return the pre-trainings that the config's rows need, by name, each once."""
+    names = dict.fromkeys(network for row in rows_of(config).values() for network in row.networks)
+    has_teacher = config.teacher != "none"
+    return {
+        name: replace(PRETRAININGS[name], distill=PRETRAININGS[name].distill and has_teacher)
+        for name in names
+        if name in PRETRAININGS
+    }
+
+
 def _without_teacher(rows: dict[str, Row]) -> dict[str, Row]:
-    left: dict[str, Row] = {}
+    left: dict[tuple[object, ...], str] = {}
     for name, row in rows.items():
-        undistilled = replace(row, distill=False)
-        if row.kind != "teacher" and not any(replace(other, title=row.title) == undistilled for other in left.values()):
-            left[name] = undistilled
-    return left
+        if "teacher" not in row.networks:
+            undistilled = [
+                replace(PRETRAININGS[network], title="", distill=False) if network in PRETRAININGS else network
+                for network in row.networks
+            ]
+            left.setdefault((*undistilled, row.last_layer_only), name)
+    return {name: rows[name] for name in left.values()}

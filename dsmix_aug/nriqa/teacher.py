@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import timm
 import torchvision.models
 from torch import Tensor, nn
 from torchvision.models import MaxVit, VisionTransformer, WeightsEnum
@@ -39,8 +40,8 @@ def build_teacher(name: str) -> Backbone | None:
     """Return a frozen teacher in eval mode, or ``None`` for ``"none"``.
 
     Args:
-        name: ``"efficientnet_lite0"``, a torchvision weights name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, or
-            ``"none"``.
+        name: ``"efficientnet_lite0"``, a torchvision weights name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, the
+            name of a timm model that comes with weights, or ``"none"``.
 
     Raises:
         ValueError: If there is no such teacher.
@@ -48,7 +49,7 @@ def build_teacher(name: str) -> Backbone | None:
     check_teacher(name)
     if name == "none":
         return None
-    if name == "efficientnet_lite0":
+    if "." not in name or timm.is_model(name):
         teacher = build_backbone(name, "imagenet")
     else:
         teacher = TorchvisionTeacher(torchvision.models.get_weight(name))
@@ -59,12 +60,16 @@ def check_teacher(name: str) -> None:
     """Raise ``ValueError`` if there is no teacher of that name; nothing is loaded or downloaded."""
     if name in ("none", "efficientnet_lite0"):
         return
+    if timm.is_model(name):
+        if not timm.models.is_model_pretrained(name):
+            raise ValueError(f"teacher: the timm model {name!r} comes without weights")
+        return
     try:
         _model_name(torchvision.models.get_weight(name))
     except (ValueError, KeyError, AttributeError) as error:
         raise ValueError(
-            "teacher should be 'efficientnet_lite0', 'none' or the weights of a torchvision classifier such as "
-            f"'ResNet50_Weights.IMAGENET1K_V2', got {name!r}"
+            "teacher should be 'efficientnet_lite0', 'none', the name of a timm model or the weights of a torchvision "
+            f"classifier such as 'ResNet50_Weights.IMAGENET1K_V2', got {name!r}"
         ) from error
 
 

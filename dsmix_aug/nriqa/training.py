@@ -101,7 +101,7 @@ def read_log(path: Path) -> History:
 
 def _backward(replica: nn.Module, batch: Batch, run: Run, shard_count: int) -> dict[str, Tensor]:
     on_device = Batch(*(tensor.to(run.device, non_blocking=True) for tensor in batch))
-    with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=run.config.autocast):
+    with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=run.config.train_autocast):
         losses = replica(on_device)
     total = torch.stack(list(losses.values())).sum()
     (total / shard_count).backward()

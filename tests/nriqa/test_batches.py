@@ -8,22 +8,25 @@ from dsmix_aug import DistortionBank, DSMix
 from dsmix_aug.nriqa.batches import DistortedCrops
 from dsmix_aug.nriqa.config import LoopConfig
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
+from dsmix_aug.nriqa.mixing import CutAndPaste, MixUp, make_mixer
 from dsmix_aug.nriqa.photos import read_shrunk
+from dsmix_aug.nriqa.presets import PRESETS
+from dsmix_aug.nriqa.rows import PRETRAININGS
 
 LOOP = LoopConfig(steps=1, batch_size=4, crop_size=48, learning_rate=1e-3)
 BANK = DistortionBank(["mean_shift", "white_noise", "pixelate"])
 
 
-def make_batches(mix=None, loop=LOOP, seed=0):
-    return DistortedCrops(load_skimage_photos(48).training, 96, loop, BANK, mix, seed)
+def make_batches(mixer=None, loop=LOOP, seed=0):
+    return DistortedCrops(load_skimage_photos(48).training, 96, loop, BANK, mixer, seed)
 
 
-def make_mix(weighting):
-    return DSMix(num_classes=BANK.num_classes, weighting=weighting)
+def make_cut(weighting, shuffled_maps=False):
+    return CutAndPaste(DSMix(num_classes=BANK.num_classes, weighting=weighting), shuffled_maps)
 
 
 def test_shapes_and_labels():
-    batch = make_batches(make_mix("mass"))[0]
+    batch = make_batches(make_cut("mass"))[0]
     assert batch.images.shape == batch.references.shape == (4, 3, 48, 48)
     assert batch.images.dtype == batch.references.dtype == torch.uint8
     assert batch.labels.shape == (4, BANK.num_classes)
@@ -54,25 +57,25 @@ def test_without_mixing_an_image_is_its_class():
 
 
 def test_a_batch_depends_on_its_number_alone():
-    first, second = make_batches(make_mix("mass")), make_batches(make_mix("mass"))
+    first, second = make_batches(make_cut("mass")), make_batches(make_cut("mass"))
     later = first[7]
     second[0]
     torch.manual_seed(99)
     assert all(torch.equal(*pair) for pair in zip(later, second[7], strict=True))
     assert not torch.equal(first[8].images, later.images)
-    assert not torch.equal(make_batches(make_mix("mass"), seed=1)[7].images, later.images)
+    assert not torch.equal(make_batches(make_cut("mass"), seed=1)[7].images, later.images)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 and later, of DataLoader itself
 def test_workers_make_the_same_batches():
-    batches = make_batches(make_mix("mass"))
+    batches = make_batches(make_cut("mass"))
     loader = DataLoader(batches, batch_size=None, sampler=range(4), num_workers=2)
     for number, batch in enumerate(loader):
         assert all(torch.equal(*pair) for pair in zip(batch, batches[number], strict=True))
 
 
 def test_rows_differ_in_their_labels_alone():
-    mass, area = make_batches(make_mix("mass")), make_batches(make_mix("area"))
+    mass, area = make_batches(make_cut("mass")), make_batches(make_cut("area"))
     assert torch.equal(mass[2].images, area[2].images)
     assert torch.equal(mass[2].references, area[2].references)
     assert any(not torch.equal(mass[number].labels, area[number].labels) for number in range(4))
@@ -81,3 +84,62 @@ def test_rows_differ_in_their_labels_alone():
 def test_a_batch_is_one_shard():
     loop = LoopConfig(steps=1, batch_size=8, crop_size=48, learning_rate=1e-3, shards=4)
     assert len(make_batches(loop=loop)[0].images) == 2
+
+
+def test_another_samples_map_moves_labels_alone():
+    """The control: the same crops, distortions and boxes, and labels from the formula with the maps half a batch on."""
+    own, foreign = make_batches(make_cut("mass")), make_batches(make_cut("mass", shuffled_maps=True))
+    unmixed = make_batches()
+    for number in range(4):
+        a, b, source = own[number], foreign[number], unmixed[number]
+        assert torch.equal(a.images, b.images)
+        assert torch.equal(a.references, b.references)
+        pasted = (a.references != source.references).any(1)
+        if not pasted.any():
+            continue
+        errors = (source.images.double() - source.references.double()).abs().mean(1).roll(2, 0)
+        for i in range(4):
+            box = pasted.any(0)
+            kept, cut = errors[i][~box].sum(), errors[i - 1][box].sum()
+            if kept + cut > 0:
+                share = (kept / (kept + cut)).float()
+                expected = share * source.labels[i] + (1 - share) * source.labels[i - 1]
+                torch.testing.assert_close(b.labels[i], expected, atol=1e-5, rtol=0)
+
+
+def test_mixup_mixes_images_references_and_labels_alike():
+    batch, source = make_batches(MixUp(BANK.num_classes, 1.0))[3], make_batches()[3]
+    assert batch.images.dtype == torch.uint8
+    share = _share(batch.references, source.references)
+    assert 0 < share < 1
+    for mixed, plain, tolerance in (
+        (batch.images.double(), source.images.double(), 0.51),
+        (batch.labels.double(), source.labels.double(), 2e-3),
+    ):
+        torch.testing.assert_close(mixed, share * plain + (1 - share) * plain.roll(1, 0), atol=tolerance, rtol=0)
+    again = make_batches(MixUp(BANK.num_classes, 1.0))[3]
+    assert torch.equal(again.images, batch.images)
+    assert torch.equal(make_batches(MixUp(BANK.num_classes, 0.0))[3].images, source.images)
+
+
+def _share(mixed, plain):
+    """Return the weight of each sample in its mix with the one before, by least squares."""
+    other = plain.double().roll(1, 0)
+    difference = plain.double() - other
+    return float(((mixed.double() - other) * difference).sum() / difference.square().sum())
+
+
+def test_drawing_from_torchs_generator_leaves_no_trace():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    make_batches(MixUp(BANK.num_classes, 1.0))[0]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", PRETRAININGS)
+def test_every_pretraining_has_its_mixer(name):
+    mixer = make_mixer(PRETRAININGS[name], PRESETS["smoke"], BANK.num_classes)
+    assert (mixer is None) == name.startswith("no_mixing")
+    if isinstance(mixer, CutAndPaste):
+        assert mixer.mix.weighting == ("area" if "cutmix" in name else "mass")
+        assert mixer.shuffled_maps == ("shuffled" in name)

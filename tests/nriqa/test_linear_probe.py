@@ -16,15 +16,15 @@ def data():
     groups = np.repeat([f"photo {number}" for number in range(10)], 6)
     features = rng.normal(5, 3, size=(60, 90)) + rng.normal(size=(10, 90)).repeat(6, 0)
     features[:, 7] = 2.5  # a constant feature
-    scores = features[:, :5].sum(1) + rng.normal(size=60)
+    scores = features[:, :5].sum(1) + rng.normal(scale=8, size=60)
     return features.astype(np.float32), scores, groups
 
 
 def test_equals_scikit_learns_ridge_at_the_strength_it_chose(data):
     features, scores, groups = data
-    probe = fit_probe(features, scores, groups)
+    probe = fit_probe(features, [1] * 90, scores, groups)
     new = np.random.default_rng(1).normal(5, 3, size=(20, 90))
-    ridges = [make_pipeline(StandardScaler(), Ridge(alpha)).fit(features, scores) for alpha in ALPHAS]
+    ridges = [make_pipeline(StandardScaler(), Ridge(90 * alpha)).fit(features, scores) for alpha in ALPHAS]
     distances = [np.abs(ridge.predict(new) - probe.predict(new)).max() for ridge in ridges]
     assert min(distances) < 1e-3 * scores.std()
     assert sorted(distances)[1] > 1e-2 * scores.std()  # the strengths can be told apart
@@ -39,17 +39,18 @@ def test_strength_is_chosen_across_contents():
     groups = np.repeat(np.arange(30), 5)
     features = rng.normal(size=(30, 60))[groups] + 0.01 * rng.normal(size=(150, 60))
     scores = rng.normal(size=30)[groups]
-    by_content, by_image = (fit_probe(features, scores, folds).coefficients for folds in (groups, np.arange(150)))
+    by_content, by_image = (fit_probe(features, [60], scores, folds).coefficients for folds in (groups, np.arange(150)))
     assert np.linalg.norm(by_content) < np.linalg.norm(by_image) / 3
 
 
 def test_a_single_content_is_parted_by_image(data):
     features, scores, _ = data
-    assert np.corrcoef(fit_probe(features, scores, np.full(60, "one")).predict(features), scores)[0, 1] > 0.8
+    assert np.corrcoef(fit_probe(features, [90], scores, np.full(60, "one")).predict(features), scores)[0, 1] > 0.8
 
 
 def test_round_trip(data, tmp_path):
-    probe = fit_probe(*data)
+    features, scores, groups = data
+    probe = fit_probe(features, [40, 50], scores, groups)
     path = tmp_path / "probe.safetensors"
     probe.save(path, {"row": "dsmix", "dataset": "toy"})
     loaded, description = LinearProbe.load(path)

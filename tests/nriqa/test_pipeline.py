@@ -51,7 +51,7 @@ def test_all_that_a_run_leaves(finished):
     assert results[["srcc", "plcc", "krcc", "rmse"]].notna().all(axis=None)
     assert results["target"].str.contains("SSIM").all()
     DSMEstimator.from_pretrained(finished / "dsm" / "estimator.safetensors")
-    for row in ("dsmix", "no_distillation"):
+    for row in ("dsmix", "dsmix_undistilled"):
         assert safetensors.torch.load_file(finished / "pretrain" / row / "backbone.safetensors")
         assert len((finished / "pretrain" / row / "log.jsonl").read_text().splitlines()) == 4
     for part in ("dsm", "pretrain/dsmix"):
@@ -126,7 +126,7 @@ def test_another_config_under_the_same_name_is_refused(copy, capsys):
         ("nriqa_pipeline.py", ["--data", "a=x.csv", "--data", "a=y.csv"], "--data gives a name twice: a, a"),
         ("nriqa_pipeline.py", ["--data", "a=/nowhere/x.csv"], "there is no file /nowhere/x.csv"),
         ("nriqa_pipeline.py", ["--photos", "/nowhere"], "there is no folder /nowhere"),
-        ("nriqa_pipeline.py", ["--teacher", "nobody"], "teacher should be 'efficientnet_lite0', 'none' or"),
+        ("nriqa_pipeline.py", ["--teacher", "nobody"], "teacher should be 'efficientnet_lite0', 'none', the"),
         ("nriqa_pipeline.py", ["--stages", "probe"], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("linear_probe.py", [], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("score_images.py", ["/nowhere.png"], "config.json"),
@@ -191,7 +191,7 @@ def test_scores_and_maps_of_photos(finished, tmp_path, capsys):
         )  # fmt: skip
     printed = capsys.readouterr().out
     assert "2 photo(s) scored, 1 skipped." in printed
-    assert "SSIM to the pristine photo (a stand-in, not a human score), predicted by 'dsmix'" in printed
+    assert "SSIM to the pristine photo (a stand-in, not a human score), predicted by 'DSMix'" in printed
     table = pd.read_csv(tmp_path / "scores.csv")
     assert [Path(image).name for image in table["image"]] == ["0.png", "1.png"]
     assert np.isfinite(table["score"]).all()

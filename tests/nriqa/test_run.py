@@ -10,7 +10,7 @@ from PIL import Image
 from dsmix_aug.nriqa.config import Config, LoopConfig, Machine, differences
 from dsmix_aug.nriqa.files import replace_when_done, write_json
 from dsmix_aug.nriqa.presets import PRESETS
-from dsmix_aug.nriqa.rows import ROWS, rows_of
+from dsmix_aug.nriqa.rows import PRETRAININGS, ROWS, pretrainings_of, rows_of
 from dsmix_aug.nriqa.run import Run
 from dsmix_aug.nriqa.seeds import derive_seed, make_generator
 
@@ -55,14 +55,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_without_a_teacher_nothing_is_distilled():
     config = replace(SMOKE, rows=tuple(ROWS))
     assert set(rows_of(config)) == set(ROWS)
-    left = rows_of(replace(config, teacher="none"))
-    assert list(left) == ["dsmix", "area", "no_mixing", "random"]
-    assert not any(row.distill for row in left.values())
-    assert left["dsmix"].weighting == ROWS["dsmix"].weighting
+    without = replace(config, teacher="none")
+    kept = ["no_mixing", "mixup", "cutmix", "dsmix", "dsmix_shuffled", "dsmix_dsm_head", "dsmix_from_scratch"]
+    assert list(rows_of(without)) == [*kept, "random"]
+    assert list(pretrainings_of(without)) == kept
+    assert not any(pretraining.distill for pretraining in pretrainings_of(without).values())
+    assert pretrainings_of(config) == PRETRAININGS
     with pytest.raises(ValueError, match=r"rows: teacher needs a teacher, got teacher='none'"):
         rows_of(replace(config, rows=("teacher",), teacher="none"))
-    with pytest.raises(ValueError, match=r"rows: unknown 'mixup'; known are dsmix, "):
-        rows_of(replace(config, rows=("mixup",)))
+    with pytest.raises(ValueError, match=r"rows: unknown 'cutout'; known are no_mixing, "):
+        rows_of(replace(config, rows=("cutout",)))
 
 
 def test_a_run_writes_what_it_takes_to_repeat_it(tmp_path):

@@ -15,6 +15,7 @@ from dsmix_aug import DistortionBank, DSMEstimator, sensitivity_map
 from dsmix_aug.nriqa.backbones import Backbone
 from dsmix_aug.nriqa.batches import Batch
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
+from dsmix_aug.nriqa.distillation import Distillation
 from dsmix_aug.nriqa.presets import PRESETS
 from dsmix_aug.nriqa.rows import ROWS
 from dsmix_aug.nriqa.stages.dsm import DSMObjective, check_estimator
@@ -53,14 +54,21 @@ def test_dsm_loss_is_the_mean_squared_error_to_the_true_map(batch):
 def test_pretraining_losses(batch, teacher_width):
     torch.manual_seed(0)
     backbone, teacher = Tiny(8), Tiny(teacher_width).eval().requires_grad_(False)
-    objective = PretrainObjective(backbone, 5, teacher, distillation_weight=0.5, patch_size=8, dsm_weight=2.0)
+    distillation = Distillation(backbone.channels, teacher, "last", 0.5)
+    objective = PretrainObjective(backbone, 5, distillation, patch_size=8, dsm_weight=2.0)
     losses = objective(batch)
     assert set(losses) == {"classes", "distillation", "dsm"}
     pooled, wanted = (network(batch.images / 255)[-1].mean((2, 3)) for network in (backbone, teacher))
     log_probabilities = objective.classifier(pooled).log_softmax(1)
     assert losses["classes"].item() == pytest.approx(-(batch.labels * log_probabilities).sum(1).mean().item(), rel=1e-4)
-    cosines = F.cosine_similarity(objective.projection(pooled), wanted)
-    assert losses["distillation"].item() == pytest.approx(0.5 * (1 - cosines.mean().item()), rel=1e-4)
+    (projection,) = distillation.projections
+    deviations = (network(batch.images / 255)[-1].flatten(2).std(2, correction=0) for network in (backbone, teacher))
+    cosines = (
+        F.cosine_similarity(projection(pooled), wanted),
+        F.cosine_similarity(projection(next(deviations)), next(deviations)),
+    )
+    expected = 0.5 * (1 - torch.stack(cosines).mean().item())
+    assert losses["distillation"].item() == pytest.approx(expected, rel=1e-4)
     sum(losses.values()).backward()
     assert all(parameter.grad is not None for parameter in objective.parameters())
     assert all(parameter.grad is None for parameter in teacher.parameters())
@@ -68,7 +76,7 @@ def test_pretraining_losses(batch, teacher_width):
 
 def test_teacher_is_neither_trained_nor_saved(batch):
     teacher = Tiny(8).eval()
-    objective = PretrainObjective(Tiny(8), 5, teacher, 1.0, 8, 0.0)
+    objective = PretrainObjective(Tiny(8), 5, Distillation((4, 8), teacher, "all", 1.0), 8, 0.0)
     objective.train()
     assert not teacher.training
     assert len(objective.state_dict()) == len(Tiny(8).state_dict()) + 2  # the classifier's
@@ -78,17 +86,17 @@ def test_distillation_from_itself_is_free(batch):
     teacher = Tiny(8)
     backbone = Tiny(8)
     backbone.load_state_dict(teacher.state_dict())
-    losses = PretrainObjective(backbone, 5, teacher, 1.0, 8, 0.0)(batch)
+    losses = PretrainObjective(backbone, 5, Distillation((4, 8), teacher, "all", 1.0), 8, 0.0)(batch)
     assert losses["distillation"].item() == pytest.approx(0, abs=1e-6)
 
 
 def test_without_teacher_and_dsm_there_is_one_loss(batch):
-    assert set(PretrainObjective(Tiny(8), 5, None, 1.0, 8, 0.0)(batch)) == {"classes"}
+    assert set(PretrainObjective(Tiny(8), 5, None, 8, 0.0)(batch)) == {"classes"}
 
 
 def test_dsm_head_learns(batch):
     torch.manual_seed(0)
-    objective = PretrainObjective(Tiny(8), 5, None, 1.0, 8, dsm_weight=1.0)
+    objective = PretrainObjective(Tiny(8), 5, None, 8, dsm_weight=1.0)
     optimizer = torch.optim.Adam(objective.parameters(), lr=1e-2)
     losses = []
     for _ in range(60):

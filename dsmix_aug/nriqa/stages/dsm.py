@@ -53,7 +53,7 @@ def run_dsm(run: Run) -> None:
             config.photo_side,
             config.dsm,
             run.bank,
-            mix=None,
+            mixer=None,
             seed=derive_seed(config.seed, PART, "batches"),
         )
         train(DSMObjective(estimator), batches, config.dsm, run, PART)

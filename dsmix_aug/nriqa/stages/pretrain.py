@@ -9,14 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsmix_aug import DSMix, sensitivity_map
+from dsmix_aug import sensitivity_map
 from dsmix_aug.nriqa import distributed
 from dsmix_aug.nriqa.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.batches import Batch, DistortedCrops
 from dsmix_aug.nriqa.config import Config
+from dsmix_aug.nriqa.distillation import Distillation
 from dsmix_aug.nriqa.files import replace_when_done
+from dsmix_aug.nriqa.mixing import make_mixer
 from dsmix_aug.nriqa.photos import to_float
-from dsmix_aug.nriqa.rows import Row, rows_of
+from dsmix_aug.nriqa.rows import PRETRAININGS, Pretraining, pretrainings_of
 from dsmix_aug.nriqa.run import Run
 from dsmix_aug.nriqa.seeds import derive_seed
 from dsmix_aug.nriqa.teacher import build_teacher
@@ -24,39 +26,30 @@ from dsmix_aug.nriqa.training import train
 
 
 class PretrainObjective(nn.Module):
-    """Soft cross entropy of the distortion classes, plus distillation, plus optionally the DSM.
-
-    Distillation: 1 - cosine similarity of the averaged last feature maps of backbone and teacher on the same distorted
-    image, after a linear projection where their widths differ.
+    """Soft cross entropy of the distortion classes, plus optionally distillation and the DSM.
 
     Args:
         backbone: The network to train.
         num_classes: Classes of the distortion bank.
-        teacher: A frozen network, or ``None`` for no distillation. It is no submodule: neither trained nor saved.
-        distillation_weight: Weight of the distillation loss.
+        distillation: What holds the backbone's feature maps to a teacher's, or ``None``.
         patch_size: Of the DSM.
-        dsm_weight: Weight of the DSM loss; 0: no such head.
+        dsm_weight: Weight of the loss of a head that predicts the DSM from all feature maps; 0: no such head.
     """
 
     def __init__(
         self,
         backbone: Backbone,
         num_classes: int,
-        teacher: Backbone | None,
-        distillation_weight: float,
+        distillation: Distillation | None,
         patch_size: int,
         dsm_weight: float,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.classifier = nn.Linear(backbone.channels[-1], num_classes)
-        self.distillation_weight = distillation_weight
+        self.distillation = distillation
         self.patch_size = patch_size
         self.dsm_weight = dsm_weight
-        self._teacher = (teacher,)  # in a tuple, where nn.Module does not look for submodules
-        if teacher is not None:
-            widths = backbone.channels[-1], teacher.channels[-1]
-            self.projection = nn.Identity() if widths[0] == widths[1] else nn.Linear(*widths, bias=False)
         if dsm_weight:
             self.dsm_head = nn.Linear(sum(backbone.channels), 1)
 
@@ -64,14 +57,9 @@ class PretrainObjective(nn.Module):
         """Return the weighted losses of a batch by name."""
         images = to_float(batch.images)
         maps = self.backbone(images)
-        pooled = maps[-1].mean((2, 3))
-        losses = {"classes": F.cross_entropy(self.classifier(pooled), batch.labels)}
-        (teacher,) = self._teacher
-        if teacher is not None:
-            with torch.no_grad():
-                wanted = teacher(images)[-1].mean((2, 3))
-            similarity = F.cosine_similarity(self.projection(pooled).float(), wanted.float())
-            losses["distillation"] = self.distillation_weight * (1 - similarity).mean()
+        losses = {"classes": F.cross_entropy(self.classifier(maps[-1].mean((2, 3))), batch.labels)}
+        if self.distillation is not None:
+            losses["distillation"] = self.distillation(images, maps)
         if self.dsm_weight:
             losses["dsm"] = self.dsm_weight * self._dsm_loss(maps, batch)
         return losses
@@ -85,41 +73,37 @@ class PretrainObjective(nn.Module):
 
 
 def run_pretrain(run: Run) -> None:
-    """Pre-train the backbone of every row that has one, and write ``pretrain/ROW/backbone.safetensors``."""
-    for name, row in run.rows.items():
+    """Pre-train each backbone that a row uses, and write ``pretrain/NAME/backbone.safetensors``."""
+    for name, pretraining in pretrainings_of(run.config).items():
         part = f"pretrain/{name}"
-        if row.kind != "pretrained" or run.is_finished(part):
+        if run.is_finished(part):
             continue
         with run.part(part) as folder:
-            backbone = _pretrain_row(run, row, part)
+            backbone = _pretrain(run, pretraining, part)
             if distributed.rank() == 0:
                 state = {key: tensor.cpu().contiguous() for key, tensor in backbone.state_dict().items()}
                 with replace_when_done(folder / "backbone.safetensors") as temporary:
                     safetensors.torch.save_file(state, temporary)
 
 
-def load_row_backbone(folder: Path, config: Config, name: str, device: str) -> Backbone:
-    """Return the frozen network that a row's features come from, in eval mode.
+def load_network(folder: Path, config: Config, name: str, device: str) -> Backbone:
+    """Return one of the frozen networks that rows take features from, in eval mode.
 
     Args:
         folder: The run's folder.
         config: The run's config.
-        name: The row.
+        name: ``"teacher"``, ``"random"`` or the name of a pre-training.
         device: Where to put it.
 
     Raises:
-        FileNotFoundError: If the row's pre-training is not finished.
-        ValueError: If the config has no such row.
+        FileNotFoundError: If the pre-training is not finished.
     """
-    rows = rows_of(config)
-    if name not in rows:
-        raise ValueError(f"row should be one of {', '.join(rows)}, got {name!r}")
-    if rows[name].kind == "teacher":
+    if name == "teacher":
         backbone = build_teacher(config.teacher)
-        assert backbone is not None  # rows_of leaves the row out where there is no teacher
+        assert backbone is not None  # rows_of leaves such rows out where there is no teacher
     else:
         backbone = _new_backbone(config, "random")
-    if rows[name].kind == "pretrained":
+    if name in PRETRAININGS:
         path = folder / "pretrain" / name / "backbone.safetensors"
         if not path.is_file():
             raise FileNotFoundError(f"{folder} has no pre-trained {name!r}: run the stage 'pretrain' first")
@@ -127,33 +111,36 @@ def load_row_backbone(folder: Path, config: Config, name: str, device: str) -> B
     return backbone.eval().requires_grad_(False).to(device)
 
 
-def _pretrain_row(run: Run, row: Row, part: str) -> Backbone:
+def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
     config = run.config
-    teacher = build_teacher(config.teacher) if row.distill else None
+    backbone = _new_backbone(config, "random" if pretraining.from_scratch else config.initial_weights)
+    distillation = None
+    if pretraining.distill:
+        teacher = build_teacher(config.teacher)
+        assert teacher is not None  # pretrainings_of distils nothing where there is no teacher
+        distillation = Distillation(
+            backbone.channels, teacher.to(run.device), config.distilled_maps, config.distillation_weight
+        )
     objective = PretrainObjective(
-        _new_backbone(config, config.initial_weights),
+        backbone,
         run.bank.num_classes,
-        None if teacher is None else teacher.to(run.device),
-        config.distillation_weight,
+        distillation,
         config.patch_size,
-        config.dsm_weight,
+        config.dsm_weight if pretraining.dsm_head else 0.0,
     )
-    mix = None
-    if row.weighting:
-        mix = DSMix(num_classes=run.bank.num_classes, patch_size=config.patch_size, weighting=row.weighting)
     batches = DistortedCrops(
         run.photos.training,
         config.photo_side,
         config.pretrain,
         run.bank,
-        mix,
-        seed=derive_seed(config.seed, "pretrain", "batches"),  # the same for every row
+        make_mixer(pretraining, config, run.bank.num_classes),
+        seed=derive_seed(config.seed, "pretrain", "batches"),  # the same for every pre-training
     )
     train(objective, batches, config.pretrain, run, part)
-    return objective.backbone
+    return backbone
 
 
 def _new_backbone(config: Config, initial_weights: str) -> Backbone:
-    """Return the backbone with random weights that are the same for every row, or with ImageNet's."""
+    """Return the backbone with random weights that are the same for every pre-training, or with ImageNet's."""
     torch.manual_seed(derive_seed(config.seed, "pretrain", "initial weights"))
     return build_backbone(config.backbone, initial_weights)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dsmix_aug.nriqa import distributed
+from dsmix_aug.nriqa.backbones import Backbone
 from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.evaluation import make_splits
-from dsmix_aug.nriqa.features import cached_features
+from dsmix_aug.nriqa.features import cached_features, group_widths, select_last_map
 from dsmix_aug.nriqa.files import replace_when_done
 from dsmix_aug.nriqa.linear_probe import LinearProbe, fit_probe
+from dsmix_aug.nriqa.rows import Row
 from dsmix_aug.nriqa.run import Run
-from dsmix_aug.nriqa.stages.pretrain import load_row_backbone
+from dsmix_aug.nriqa.stages.pretrain import load_network
 
 PART = "probe"
 #: In the column ``split`` of the predictions: trained on all of one dataset, tested on all of another.
@@ -27,7 +31,7 @@ def run_probe(run: Run) -> None:
         return
     with run.part(PART) as folder:
         if distributed.rank() == 0:
-            tables = [_probe_row(run, name, folder) for name in run.rows]
+            tables = [_probe_row(run, name) for name in run.rows]
             with replace_when_done(folder / "predictions.csv") as temporary:
                 pd.concat(tables).to_csv(temporary, index=False)
 
@@ -66,19 +70,39 @@ def find_head(folder: Path, row: str, dataset: str | None = None) -> Path:
     return wanted[0]
 
 
-def _probe_row(run: Run, name: str, folder: Path) -> pd.DataFrame:
-    backbone = load_row_backbone(run.folder, run.config, name, run.device)
+def row_features(
+    row: Row, networks: Sequence[Backbone], features_of: Callable[[Backbone, str], np.ndarray]
+) -> tuple[np.ndarray, list[int]]:
+    """Return a row's features of some images, side by side, and the widths of their groups.
+
+    Args:
+        row: The row.
+        networks: Its networks.
+        features_of: Called with a network and its name, returns the network's pooled features of the images.
+    """
+    columns, widths = [], []
+    for network, name in zip(networks, row.networks, strict=True):
+        features, channels = features_of(network, name), network.channels
+        if row.last_layer_only:
+            features, channels = select_last_map(features, channels), channels[-1:]
+        columns.append(features)
+        widths += group_widths(channels)
+    return np.concatenate(columns, axis=1), widths
+
+
+def _probe_row(run: Run, name: str) -> pd.DataFrame:
+    row = run.rows[name]
+    networks = [load_network(run.folder, run.config, network, run.device) for network in row.networks]
     features = {}
     for scored in run.scored_sets:
-        cache = run.folder / "features"
-        title = f"features: {name}, {scored.name}"
-        features[scored.name] = cached_features(
-            backbone, scored.images, scored.fingerprint, cache, run.device, run.config.autocast, title
-        )
+        features[scored.name], widths = row_features(row, networks, partial(_features_of, run, scored))
     tables = []
     for scored in run.scored_sets:
-        tables += _probe_splits(run, scored, features[scored.name])
-        probe = fit_probe(features[scored.name], scored.scores, np.array(scored.groups))
+        contents = np.array(scored.groups)
+        for number, (train, test) in enumerate(make_splits(scored, run.config.split_count, run.config.seed)):
+            probe = fit_probe(features[scored.name][train], widths, scored.scores[train], contents[train])
+            tables.append(_predict(probe, features[scored.name], scored, scored, number, test))
+        probe = fit_probe(features[scored.name], widths, scored.scores, contents)
         description = {"row": name, "dataset": scored.name, "target": scored.target}
         probe.save(head_path(run.folder, name, scored.name), description)
         for other in run.scored_sets:
@@ -88,13 +112,16 @@ def _probe_row(run: Run, name: str, folder: Path) -> pd.DataFrame:
     return pd.concat(tables).assign(row=name)
 
 
-def _probe_splits(run: Run, scored: ScoredSet, features: np.ndarray) -> list[pd.DataFrame]:
-    tables = []
-    groups = np.array(scored.groups)
-    for number, (train, test) in enumerate(make_splits(scored, run.config.split_count, run.config.seed)):
-        probe = fit_probe(features[train], scored.scores[train], groups[train])
-        tables.append(_predict(probe, features, scored, scored, number, test))
-    return tables
+def _features_of(run: Run, scored: ScoredSet, network: Backbone, name: str) -> np.ndarray:
+    return cached_features(
+        network,
+        scored.images,
+        scored.fingerprint,
+        run.folder / "features",
+        run.device,
+        run.config.feature_autocast,
+        f"features: {name}, {scored.name}",
+    )
 
 
 def _predict(
