@@ -1,0 +1,39 @@
+"""Compare the rows of finished runs that differ in their seed alone: means, and differences with intervals."""
+
+import argparse
+from pathlib import Path
+
+from dsmix_aug.nriqa.comparison import average, compare, read_runs
+from dsmix_aug.nriqa.files import replace_when_done
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of finished runs")
+    parser.add_argument(
+        "--pairs", nargs="+", default=["dsmix:cutmix"], metavar="ROW:BASELINE", help="rows whose SRCC is compared"
+    )
+    parser.add_argument("--replicates", type=int, default=2000, help="replicates of the bootstrap")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
+    parser.add_argument("--out", type=Path, help="folder to write rows.csv and differences.csv to")
+    args = parser.parse_args()
+
+    pairs = [(row, baseline) for row, _, baseline in (pair.partition(":") for pair in args.pairs)]
+    try:
+        predictions = read_runs(args.runs)
+        differences = compare(predictions, pairs, args.replicates, args.seed)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    rows = average(predictions)
+
+    for table in (rows, differences):
+        print(f"\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
+    if args.out:
+        for name, table in (("rows", rows), ("differences", differences)):
+            with replace_when_done(args.out / f"{name}.csv") as temporary:
+                table.to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    main()
