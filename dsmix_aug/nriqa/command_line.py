@@ -10,6 +10,7 @@ from typing import Any
 from dsmix_aug.nriqa.config import Config, Machine
 from dsmix_aug.nriqa.datasets import LOADERS
 from dsmix_aug.nriqa.presets import PRESETS
+from dsmix_aug.nriqa.rows import ROWS
 from dsmix_aug.nriqa.run import Run
 
 
@@ -31,7 +32,11 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         f"of {', '.join(LOADERS)}; may be given several times (default: held-out photos, distorted, scored by SSIM as "
         "a stand-in)",
     )
-    parser.add_argument("--teacher", help="efficientnet_lite0, torchvision weights, or none (default: the preset's)")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="rows to compare (default: the preset's)")
+    parser.add_argument("--backbone", help="efficientnet_lite0 or a timm model (default: the preset's)")
+    parser.add_argument(
+        "--teacher", help="efficientnet_lite0, torchvision weights, a timm model, or none (default: the preset's)"
+    )
     parser.add_argument("--seed", type=int, help="seed of everything drawn (default: the preset's)")
     parser.add_argument("--device", default="cpu", help="device of the networks, such as cpu or cuda")
     parser.add_argument(
@@ -56,8 +61,10 @@ def make_config(args: argparse.Namespace) -> Config:
         ValueError: If ``--data`` is not NAME=PATH or gives a name twice.
     """
     changes: dict[str, Any] = {
-        name: getattr(args, name) for name in ("teacher", "seed") if getattr(args, name) is not None
+        name: getattr(args, name) for name in ("backbone", "teacher", "seed") if getattr(args, name) is not None
     }
+    if args.rows:
+        changes["rows"] = tuple(args.rows)
     if args.photos:
         changes["photos"] = str(Path(args.photos).resolve())
     if args.data:

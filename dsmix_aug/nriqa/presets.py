@@ -3,19 +3,56 @@
 from __future__ import annotations
 
 from dsmix_aug.nriqa.config import Config, LoopConfig
-
-DEMO_ROWS = ("dsmix", "cutmix", "dsmix_undistilled", "teacher_and_dsmix", "random", "teacher")
+from dsmix_aug.nriqa.rows import ROWS
 
 PRESETS = {
     "demo": Config(
         preset="demo",
         remark="a smoke test, not a result (a handful of photos, minutes of training)",
-        rows=DEMO_ROWS,
+        rows=("dsmix", "cutmix", "dsmix_undistilled", "teacher_and_dsmix", "random", "teacher"),
         dsm=LoopConfig(steps=300, batch_size=24, crop_size=128, learning_rate=2e-3, checkpoint_every=100),
         pretrain=LoopConfig(steps=120, batch_size=24, crop_size=96, learning_rate=1e-3, checkpoint_every=30),
         estimator={"embed_dim": 128, "depth": 4, "num_heads": 4},
         held_out_side=160,
         stand_in_levels=(1, 3, 5),
+    ),
+    "small": Config(
+        preset="small",
+        remark="about 90 minutes on two CPU cores; far shorter than the paper's training",
+        rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
+        dsm=LoopConfig(steps=2000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=100),
+        pretrain=LoopConfig(steps=1500, batch_size=32, crop_size=128, learning_rate=1e-3),
+        estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
+        distillation_weight=4.0,
+        feature_autocast=True,
+    ),
+    "ablation": Config(
+        preset="ablation",
+        remark="every row on a budget of minutes each, to compare rows with one another",
+        rows=tuple(ROWS),
+        dsm=LoopConfig(steps=2000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=100),
+        pretrain=LoopConfig(steps=500, batch_size=32, crop_size=128, learning_rate=1e-3),
+        estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
+        distillation_weight=4.0,
+        feature_autocast=True,
+    ),
+    "paper": Config(
+        preset="paper",
+        remark="the scale of the paper; where the paper is silent, the choices are ours",
+        rows=("dsmix", "cutmix", "no_mixing", "dsmix_undistilled", "random", "teacher"),
+        dsm=LoopConfig(
+            steps=50_000, batch_size=256, crop_size=224, learning_rate=1e-3, shards=8, checkpoint_every=1000
+        ),
+        pretrain=LoopConfig(
+            steps=50_000, batch_size=256, crop_size=224, learning_rate=1e-3, shards=8, checkpoint_every=1000
+        ),
+        estimator={"embed_dim": 384, "depth": 12, "num_heads": 6},
+        teacher="ResNet50_Weights.IMAGENET1K_V2",
+        backbone="resnet50",
+        held_out_side=224,
+        distillation_weight=4.0,
+        train_autocast=True,
+        feature_autocast=True,
     ),
     "smoke": Config(
         preset="smoke",

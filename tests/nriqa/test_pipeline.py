@@ -1,11 +1,13 @@
 """The whole path at smoke size, through the scripts that users run: results, resuming, bad photos, bad arguments."""
 
+import json
 import runpy
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,18 @@ import pandas as pd
 import pytest
 import safetensors.numpy
 import safetensors.torch
+import torch
+import torchvision
 from PIL import Image
+from torchvision.models import WeightsEnum
 
 from dsmix_aug import DSMEstimator
+from dsmix_aug.nriqa.config import Machine
 from dsmix_aug.nriqa.features import extract_features
 from dsmix_aug.nriqa.presets import PRESETS
+from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.stages.dsm import run_dsm
+from dsmix_aug.nriqa.stages.pretrain import load_network, run_pretrain
 from dsmix_aug.nriqa.teacher import build_teacher
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -95,19 +104,50 @@ def test_each_stage_alone_gives_the_same_numbers(finished, tmp_path, capsys):
     assert "color_block" in capsys.readouterr().out
 
 
-def test_killed_and_started_again_gives_the_same_numbers(finished, tmp_path):
+@pytest.mark.parametrize(
+    "sign",  # what a stage writes in its middle
+    ["dsm/log.jsonl", "pretrain/dsmix/log.jsonl", "probe/dsmix-held-out_photos.safetensors", "finished/probe.json"],
+    ids=["dsm", "pretrain", "probe", "evaluate"],
+)
+def test_killed_and_started_again_gives_the_same_numbers(finished, tmp_path, sign):
     arguments = ["--preset", "smoke", "--out", str(tmp_path), "--name", "killed"]
     process = subprocess.Popen([sys.executable, EXAMPLES / "nriqa_pipeline.py", *arguments], stderr=subprocess.DEVNULL)
-    log = tmp_path / "killed" / "pretrain" / "dsmix" / "log.jsonl"  # written with the first checkpoint
     deadline = time.monotonic() + 120
-    while not log.is_file() and process.poll() is None and time.monotonic() < deadline:
+    while not (tmp_path / "killed" / sign).is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / "results.csv").exists()
     run_script("nriqa_pipeline.py", *arguments)
-    for name in ("results.csv", "dsm/log.jsonl", "dsm/correlation.csv", "pretrain/dsmix/log.jsonl"):
+    parts = ("dsm/log.jsonl", "dsm/correlation.csv", "pretrain/dsmix/log.jsonl", "probe/predictions.csv")
+    for name in ("results.csv", *parts):
         assert (tmp_path / "killed" / name).read_bytes() == (finished / name).read_bytes()
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "vit_small_patch16_224"])
+def test_the_papers_preset_runs_a_few_steps(tmp_path, backbone, monkeypatch):
+    """With its networks and crops, on a few photos; weights that would be downloaded are random here."""
+    resnet = torchvision.models.resnet50()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda self, *args, **kwargs: resnet.state_dict())
+    paper = PRESETS["paper"]
+    few = {"steps": 2, "batch_size": 4, "shards": 2}
+    for number in range(2):
+        save_photo(tmp_path / "photos" / f"{number}.png", number, side=240)
+    config = replace(
+        paper, backbone=backbone, initial_weights="random", photos=str(tmp_path / "photos"), rows=("dsmix",),
+        dsm=replace(paper.dsm, **few), pretrain=replace(paper.pretrain, **few),
+    )  # fmt: skip
+    run = Run(tmp_path / "run", config, Machine())
+    stages = {"pretrain/dsmix": run_pretrain}
+    if backbone == "resnet50":  # the other stage knows no backbone
+        stages["dsm"] = run_dsm
+    for part, stage in stages.items():
+        stage(run)
+        losses = [json.loads(line)["loss"] for line in (run.folder / part / "log.jsonl").read_text().splitlines()]
+        assert len(losses) == 2
+        assert np.isfinite(losses).all()
+    network = load_network(run.folder, config, "dsmix", "cpu")
+    assert all(torch.isfinite(features).all() for features in network(torch.rand(1, 3, 100, 120)))
 
 
 def test_another_config_under_the_same_name_is_refused(copy, capsys):

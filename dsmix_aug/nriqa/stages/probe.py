@@ -21,6 +21,8 @@ from dsmix_aug.nriqa.run import Run
 from dsmix_aug.nriqa.stages.pretrain import load_network
 
 PART = "probe"
+#: Beside the run's folder: runs that differ in their seed share the teacher's features.
+FEATURE_CACHE = ".features"
 #: In the column ``split`` of the predictions: trained on all of one dataset, tested on all of another.
 ACROSS_DATASETS = -1
 
@@ -117,7 +119,7 @@ def _features_of(run: Run, scored: ScoredSet, network: Backbone, name: str) -> n
         network,
         scored.images,
         scored.fingerprint,
-        run.folder / "features",
+        run.folder.parent / FEATURE_CACHE,
         run.device,
         run.config.feature_autocast,
         f"features: {name}, {scored.name}",
