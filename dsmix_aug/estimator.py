@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BUNDLED_WEIGHTS = Path(__file__).parent / "weights"
+from dsmix_aug._weights import find_weights, read_weights
+
 _METADATA_KEY = "dsmix_aug.DSMEstimator"
 #: About the mean of a DSM over the bank's distortions, so that an untrained estimator starts near the data.
 _INITIAL_DSM = 0.03
@@ -143,15 +143,11 @@ class DSMEstimator(nn.Module):
 
         Raises:
             FileNotFoundError: If there is no such file, or no weights of that name; names what there is.
-            ValueError: If the file is a pickle, is damaged or holds something else.
+            ValueError: If the file is a pickle, is damaged (shipped weights are compared with their checksum) or holds
+                something else.
         """
-        path = _find_weights(name_or_path)
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
-        except safetensors.SafetensorError as error:
-            raise ValueError(f"name_or_path: {path} is damaged or no safetensors file ({error})") from error
+        path = find_weights("dsm_estimator", name_or_path)
+        state, metadata = read_weights(path)
         if _METADATA_KEY not in metadata:
             raise ValueError(f"name_or_path: {path} holds no DSMEstimator (its metadata has no {_METADATA_KEY!r})")
         try:
@@ -207,21 +203,3 @@ def _check_images(images: object) -> None:
         low, high = torch.aminmax(images.detach())
         if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
             raise ValueError(f"images: values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]")
-
-
-def _find_weights(name_or_path: str | os.PathLike[str]) -> Path:
-    path = Path(name_or_path)
-    bundled = {file.stem: file for file in sorted(BUNDLED_WEIGHTS.glob("*.safetensors"))}
-    if str(name_or_path) in bundled:
-        return bundled[str(name_or_path)]
-    if path.is_file():
-        if path.suffix != ".safetensors":
-            raise ValueError(
-                f"name_or_path: {path} is no .safetensors file; other formats (.pt, .pth, .bin) are pickles, "
-                "which can run code when loaded, and are not read"
-            )
-        return path
-    raise FileNotFoundError(
-        f"name_or_path: there is no file {path}, and the weights that ship with the package are: "
-        f"{', '.join(bundled) or 'none'}"
-    )
