@@ -20,6 +20,8 @@ _METADATA_KEY = "dsmix_aug.DSMEstimator"
 #: About the mean of a DSM over the bank's distortions, so that an untrained estimator starts near the data.
 _INITIAL_DSM = 0.03
 _CELL_CHANNELS = 64
+#: About the mean and standard deviation of an image's values, and the deviation of the steps between neighbours.
+_MEAN, _SCALE, _STEP_SCALE = 0.5, 0.25, 0.025
 
 
 class DSMEstimator(nn.Module):
@@ -27,7 +29,8 @@ class DSMEstimator(nn.Module):
 
     A vision transformer: each patch becomes a token, tokens attend to one another, and a linear layer turns each into
     the DSM of its patch. A patch is embedded by two convolutions (cells of 4x4 px, then the cells of the patch)
-    instead of one: how noisy or blocky a patch is, is not linear in its pixels. Position embeddings are sines and
+    instead of one, and beside its pixels they see the size of the steps between neighbouring pixels: how noisy, blurred
+    or blocky a patch is, is not linear in its pixels. Position embeddings are sines and
     cosines of the patch's row and column, so that every image size works; a partial last row or column of patches is
     filled by repeating the border pixels.
 
@@ -65,7 +68,7 @@ class DSMEstimator(nn.Module):
         cell = math.gcd(patch_size, 4)
         cells = patch_size // cell
         self.patch_embed = nn.Sequential(
-            nn.Conv2d(3, _CELL_CHANNELS, kernel_size=cell, stride=cell),
+            nn.Conv2d(9, _CELL_CHANNELS, kernel_size=cell, stride=cell),
             nn.GELU(),
             nn.Conv2d(_CELL_CHANNELS, embed_dim, kernel_size=cells, stride=cells),
         )
@@ -100,7 +103,7 @@ class DSMEstimator(nn.Module):
         images = images.to(self.head.weight.dtype)
         height, width = images.shape[-2:]
         padded = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size), mode="replicate")
-        tokens = self.patch_embed((padded - 0.5) / 0.25)
+        tokens = self.patch_embed(_with_steps(padded))
         rows, columns = tokens.shape[-2:]
         tokens = tokens.flatten(2).transpose(1, 2) + position_embedding(rows, columns, self.embed_dim, tokens)
         for block in self.blocks:
@@ -158,6 +161,13 @@ class DSMEstimator(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"name_or_path: {path} does not fit a DSMEstimator: {error}") from error
         return estimator.eval()
+
+
+def _with_steps(images: Tensor) -> Tensor:
+    """Return normalised images with the magnitudes of their horizontal and vertical steps, (B, 9, H, W)."""
+    across = F.pad((images[..., :, 1:] - images[..., :, :-1]).abs(), (0, 1, 0, 0))
+    down = F.pad((images[..., 1:, :] - images[..., :-1, :]).abs(), (0, 0, 0, 1))
+    return torch.cat([(images - _MEAN) / _SCALE, across / _STEP_SCALE, down / _STEP_SCALE], dim=1)
 
 
 def position_embedding(rows: int, columns: int, embed_dim: int, like: Tensor) -> Tensor:

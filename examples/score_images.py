@@ -1,4 +1,4 @@
-"""Score the quality of photos with a finished run of the pipeline, and draw where each looks distorted."""
+"""Score the quality of photos with the weights that ship, or a finished run, and draw where each looks distorted."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.files import replace_when_done
 from dsmix_aug.nriqa.photos import check_photos, list_photos, read_shrunk, to_float
 from dsmix_aug.nriqa.pictures import color_map
-from dsmix_aug.nriqa.quality_model import load_from_run
+from dsmix_aug.nriqa.quality_model import QualityModel, load_from_run
 from dsmix_aug.nriqa.stages.dsm import load_estimator
 
 #: Photos are shrunk to this shorter side in px before their map is drawn.
@@ -27,24 +27,29 @@ def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("photos", nargs="+", type=Path, help="photos, or folders of photos")
-    parser.add_argument("--run", type=Path, default=Path("runs/demo"), help="folder of a finished run")
-    parser.add_argument("--row", help="whose features to use (default: the run's first row)")
-    parser.add_argument("--dataset", help="whose scores to predict (default: the first by name)")
+    parser.add_argument("--weights", default="small", help="weights that ship with the package")
+    parser.add_argument("--run", type=Path, help="folder of a finished run to use instead of them")
+    parser.add_argument("--row", help="whose features to use, of a run (default: its first row)")
+    parser.add_argument("--dataset", help="whose scores to predict, of a run (default: the first by name)")
     parser.add_argument("--csv", type=Path, help="write the scores to this file instead of the terminal")
     parser.add_argument("--maps", type=Path, help="write a heat map of each photo to this folder")
     parser.add_argument("--device", default="cpu", help="device of the networks")
     args = parser.parse_args()
 
     try:
-        model = load_from_run(args.run, args.row, args.dataset, args.device)
-        estimator = load_estimator(args.run, args.device) if args.maps else None
+        if args.run:
+            model = load_from_run(args.run, args.row, args.dataset, args.device)
+            estimator = load_estimator(args.run, args.device)
+        else:
+            model = QualityModel.from_pretrained(args.weights, args.device)
+            estimator = DSMEstimator.from_pretrained(args.weights).to(args.device)
         listed = [path for given in args.photos for path in (list_photos(given) if given.is_dir() else [given])]
         photos, skipped = check_photos(listed)
     except (ValueError, OSError) as error:
         parser.error(str(error))
 
     table = pd.DataFrame({"image": list(map(str, photos)), "score": model.score(photos)})
-    if estimator:
+    if args.maps:
         table["mean_dsm"] = [
             draw_map(estimator, photo, args.maps / f"{number:04d}_{photo.stem}.png")
             for number, photo in enumerate(tqdm(photos, "draw maps"))

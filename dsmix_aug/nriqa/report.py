@@ -223,8 +223,11 @@ def _confidence_bar(shares: tuple[float, float]) -> str:
 
 
 def _curves(run: Run) -> str:
-    estimator = {"DSM estimator": [entry["mse"] for entry in read_log(run.folder / "dsm" / "log.jsonl")]}
-    charts = _chart(pictures.draw_curves(estimator, "mean squared error", log=True), "DSM estimator's loss", width=470)
+    log_of_estimator = read_log(run.folder / "dsm" / "log.jsonl")
+    charts = ""
+    for loss, label in {"relative_error": "relative squared error", "pattern": "1 - correlation of maps"}.items():
+        curve = {"DSM estimator": [entry[loss] for entry in log_of_estimator]}
+        charts += _chart(pictures.draw_curves(curve, label), f"DSM estimator: {label}", width=470)
     logs = {
         pretraining.title: read_log(run.folder / "pretrain" / name / "log.jsonl")
         for name, pretraining in pretrainings_of(run.config).items()

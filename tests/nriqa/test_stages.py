@@ -42,12 +42,24 @@ def batch():
     return Batch(images, references, torch.rand(6, 5, generator=generator).softmax(1))
 
 
-def test_dsm_loss_is_the_mean_squared_error_to_the_true_map(batch):
+def test_dsm_losses_are_relative_error_and_correlation_with_the_true_map(batch):
+    batch.images[0] = batch.references[0]  # a flat map of zeros
+    batch.images[1:3, :, :20] = batch.references[1:3, :, :20]  # maps that vary; those of noise everywhere do not
     estimator = DSMEstimator(8, embed_dim=16, depth=1, num_heads=2)
+    losses = DSMObjective(estimator)(batch)
     difference = (batch.images.double() - batch.references.double()).abs().mean(1) / 255
-    true = difference.unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4))
-    expected = (estimator(batch.images / 255) - true).square().mean()
-    assert DSMObjective(estimator)(batch)["mse"].item() == pytest.approx(expected.item(), rel=1e-4)
+    true = difference.unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4)).flatten(1).numpy()
+    predicted = estimator(batch.images / 255).detach().double().flatten(1).numpy()
+    errors = ((predicted - true) / (true.mean(1, keepdims=True) + 0.01)) ** 2
+    assert losses["relative_error"].item() == pytest.approx(np.minimum(errors, 10).mean(), rel=1e-4)
+    patterns = [
+        1 - np.corrcoef(own, other)[0, 1] if other.std() > 0.1 * other.mean() else 0
+        for own, other in zip(predicted, true, strict=True)
+    ]
+    assert 0 < np.count_nonzero(patterns) < 6
+    assert losses["pattern"].item() == pytest.approx(np.mean(patterns), abs=2e-3)
+    sum(losses.values()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in estimator.parameters())
 
 
 @pytest.mark.parametrize("teacher_width", [8, 12])

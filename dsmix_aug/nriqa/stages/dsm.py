@@ -25,19 +25,35 @@ PART = "dsm"
 CHECKED_PHOTOS = 8
 #: A map whose values vary less, relative to its mean, is flat: there is no pattern to predict.
 VARYING = 0.1
+#: Added to a map's mean, so that what is hardly visible does not rule the relative error.
+STRENGTH_FLOOR = 0.01
+#: A relative squared error beyond it counts as this: a wildly wrong guess early on does not throw training.
+ERROR_CEILING = 10.0
 
 
 class DSMObjective(nn.Module):
-    """Mean squared error between the predicted DSM and the true one."""
+    """Squared error of the predicted DSM relative to the true one's mean, plus 1 - Pearson's correlation of the two.
+
+    The paper's plain mean squared error is ruled by the few distortions that change pixels most; relative to the mean,
+    all count alike. The correlation, over the patches of each image whose true map varies, says how well the pattern is
+    met, whatever its strength.
+    """
 
     def __init__(self, estimator: DSMEstimator) -> None:
         super().__init__()
         self.estimator = estimator
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the loss of a batch."""
-        target = sensitivity_map(batch.images, batch.references, self.estimator.patch_size)
-        return {"mse": F.mse_loss(self.estimator(to_float(batch.images)).float(), target.as_subclass(Tensor))}
+        """Return the losses of a batch."""
+        true = sensitivity_map(batch.images, batch.references, self.estimator.patch_size).as_subclass(Tensor).flatten(1)
+        predicted = self.estimator(to_float(batch.images)).float().flatten(1)
+        mean = true.mean(1, keepdim=True)
+        error = ((predicted - true) / (mean + STRENGTH_FLOOR)).square().clamp(max=ERROR_CEILING)
+        varies = true.std(1, correction=0) > VARYING * mean.squeeze(1)
+        # Where a map is flat both deviations are 0: the small constant keeps the gradient finite.
+        predicted_pattern, true_pattern = (values - values.mean(1, keepdim=True) for values in (predicted, true))
+        pattern = 1 - F.cosine_similarity(predicted_pattern, true_pattern, eps=1e-6)
+        return {"relative_error": error.mean(), "pattern": (pattern * varies).mean()}
 
 
 def run_dsm(run: Run) -> None:

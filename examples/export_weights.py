@@ -1,0 +1,43 @@
+"""Write what a finished run trained to files that stand alone: DSM estimator, quality model, and their checksums."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from dsmix_aug._weights import CHECKSUMS
+from dsmix_aug.nriqa.files import file_hash, write_text
+from dsmix_aug.nriqa.quality_model import load_from_run
+from dsmix_aug.nriqa.stages.dsm import load_estimator
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("--row", help="whose quality model to write (default: the run's first row)")
+    parser.add_argument("--dataset", help="whose scores it predicts (default: the first by name)")
+    parser.add_argument("--name", default="small", help="name of the weights")
+    parser.add_argument("--out", type=Path, default=Path("weights"), help="folder to write to")
+    args = parser.parse_args()
+
+    try:
+        model = load_from_run(args.run, args.row, args.dataset, "cpu")
+        estimator = load_estimator(args.run, "cpu")
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    for parameter in estimator.parameters():
+        if parameter.ndim > 1:  # the rest weighs nothing
+            parameter.data = parameter.data.to(torch.float16)
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    estimator.save_pretrained(args.out / f"dsm_estimator-{args.name}.safetensors")
+    model.save_pretrained(args.out / f"quality_model-{args.name}.safetensors")
+    files = sorted(args.out.glob("*.safetensors"))
+    write_text(args.out / CHECKSUMS, "".join(f"{file_hash(path)}  {path.name}\n" for path in files))
+    for path in files:
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
