@@ -20,7 +20,7 @@ PRESETS = {
         preset="small",
         remark="about 90 minutes on two CPU cores; far shorter than the paper's training",
         rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
-        dsm=LoopConfig(steps=2000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=100),
+        dsm=LoopConfig(steps=6000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200),
         pretrain=LoopConfig(steps=1500, batch_size=32, crop_size=128, learning_rate=1e-3),
         estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
         distillation_weight=4.0,
