@@ -20,6 +20,7 @@ class LoopConfig:
         shards: Parts of a batch that are drawn, distorted and mixed on their own; the number of processes has to
             divide it, so that the same batches come whatever that number is.
         checkpoint_every: Steps between checkpoints.
+        autocast: Whether networks train under bfloat16 autocast.
     """
 
     steps: int
@@ -29,6 +30,7 @@ class LoopConfig:
     weight_decay: float = 0.05
     shards: int = 1
     checkpoint_every: int = 50
+    autocast: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,6 @@ class Config:
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
         distillation_weight: Weight of the distillation loss beside the class loss.
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
-        train_autocast: Whether networks train under bfloat16 autocast.
         feature_autocast: Whether frozen networks run under bfloat16 autocast.
         split_count: Number of train/test splits of a dataset that has no official one.
         seed: Seed of everything drawn.
@@ -84,7 +85,6 @@ class Config:
     distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0
     dsm_weight: float = 10.0
-    train_autocast: bool = False
     feature_autocast: bool = False
     split_count: int = 10
     seed: int = 0

@@ -20,7 +20,9 @@ PRESETS = {
         preset="small",
         remark="about 90 minutes on two CPU cores; far shorter than the paper's training",
         rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
-        dsm=LoopConfig(steps=6000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200),
+        dsm=LoopConfig(
+            steps=6000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True
+        ),
         pretrain=LoopConfig(steps=1500, batch_size=32, crop_size=128, learning_rate=1e-3),
         estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
         distillation_weight=4.0,
@@ -30,7 +32,9 @@ PRESETS = {
         preset="ablation",
         remark="every row on a budget of minutes each, to compare rows with one another",
         rows=tuple(ROWS),
-        dsm=LoopConfig(steps=2000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=100),
+        dsm=LoopConfig(
+            steps=2000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=100, autocast=True
+        ),
         pretrain=LoopConfig(steps=500, batch_size=32, crop_size=128, learning_rate=1e-3),
         estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
         distillation_weight=4.0,
@@ -41,17 +45,28 @@ PRESETS = {
         remark="the scale of the paper; where the paper is silent, the choices are ours",
         rows=("dsmix", "cutmix", "no_mixing", "dsmix_undistilled", "random", "teacher"),
         dsm=LoopConfig(
-            steps=50_000, batch_size=256, crop_size=224, learning_rate=1e-3, shards=8, checkpoint_every=1000
+            steps=50_000,
+            batch_size=256,
+            crop_size=224,
+            learning_rate=1e-3,
+            shards=8,
+            checkpoint_every=1000,
+            autocast=True,
         ),
         pretrain=LoopConfig(
-            steps=50_000, batch_size=256, crop_size=224, learning_rate=1e-3, shards=8, checkpoint_every=1000
+            steps=50_000,
+            batch_size=256,
+            crop_size=224,
+            learning_rate=1e-3,
+            shards=8,
+            checkpoint_every=1000,
+            autocast=True,
         ),
         estimator={"embed_dim": 384, "depth": 12, "num_heads": 6},
         teacher="ResNet50_Weights.IMAGENET1K_V2",
         backbone="resnet50",
         held_out_side=224,
         distillation_weight=4.0,
-        train_autocast=True,
         feature_autocast=True,
     ),
     "smoke": Config(

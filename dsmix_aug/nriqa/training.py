@@ -67,7 +67,7 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
         losses = {}
         for shard in shards:
             torch.manual_seed(derive_seed(run.config.seed, part, step, shard))  # dropout and the like, also if resumed
-            losses[shard] = _backward(replica, next(loader), run, len(shards))
+            losses[shard] = _backward(replica, next(loader), run, loop)
         nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
         optimizer.step()
         history.append({"step": step, "learning_rate": learning_rate, **_average(list(losses.values()), part, step)})
@@ -99,12 +99,13 @@ def read_log(path: Path) -> History:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _backward(replica: nn.Module, batch: Batch, run: Run, shard_count: int) -> dict[str, Tensor]:
+def _backward(replica: nn.Module, batch: Batch, run: Run, loop: LoopConfig) -> dict[str, Tensor]:
     on_device = Batch(*(tensor.to(run.device, non_blocking=True) for tensor in batch))
-    with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=run.config.train_autocast):
+    with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=loop.autocast):
         losses = replica(on_device)
     total = torch.stack(list(losses.values())).sum()
-    (total / shard_count).backward()
+    own_shards = loop.shards // distributed.world_size()  # gradients of processes are averaged
+    (total / own_shards).backward()
     return {"loss": total.detach(), **{name: loss.detach() for name, loss in losses.items()}}
 
 
