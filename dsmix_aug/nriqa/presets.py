@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dsmix_aug.nriqa.config import Config, LoopConfig
 from dsmix_aug.nriqa.rows import ROWS
+
+SMALL = Config(
+    preset="small",
+    remark="about 90 minutes on two CPU cores; far shorter than the paper's training",
+    rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
+    dsm=LoopConfig(steps=6000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True),
+    pretrain=LoopConfig(steps=1500, batch_size=32, crop_size=128, learning_rate=1e-3),
+    estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
+    distillation_weight=4.0,
+    feature_autocast=True,
+)
 
 PRESETS = {
     "demo": Config(
@@ -16,29 +29,13 @@ PRESETS = {
         held_out_side=160,
         stand_in_levels=(1, 3, 5),
     ),
-    "small": Config(
-        preset="small",
-        remark="about 90 minutes on two CPU cores; far shorter than the paper's training",
-        rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
-        dsm=LoopConfig(
-            steps=6000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True
-        ),
-        pretrain=LoopConfig(steps=1500, batch_size=32, crop_size=128, learning_rate=1e-3),
-        estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
-        distillation_weight=4.0,
-        feature_autocast=True,
-    ),
-    "ablation": Config(
+    "small": SMALL,
+    "ablation": replace(
+        SMALL,
         preset="ablation",
         remark="every row on a budget of minutes each, to compare rows with one another",
         rows=tuple(ROWS),
-        dsm=LoopConfig(
-            steps=2000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=100, autocast=True
-        ),
-        pretrain=LoopConfig(steps=500, batch_size=32, crop_size=128, learning_rate=1e-3),
-        estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
-        distillation_weight=4.0,
-        feature_autocast=True,
+        pretrain=replace(SMALL.pretrain, steps=500),
     ),
     "paper": Config(
         preset="paper",

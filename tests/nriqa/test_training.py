@@ -141,3 +141,17 @@ def test_two_processes_follow_the_curve_of_one(tmp_path):
     assert done.returncode == 0, done.stderr
     history = read_log(tmp_path / "two" / "part" / "log.jsonl")
     assert [entry["loss"] for entry in history] == pytest.approx([entry["loss"] for entry in expected], rel=1e-4)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_a_loop_chooses_its_precision(tmp_path, autocast):
+    seen = []
+
+    class Watching(Objective):
+        def forward(self, batch):
+            seen.append((torch.is_autocast_enabled("cpu"), self.network(batch.images).dtype))
+            return super().forward(batch)
+
+    loop = replace(LOOP, steps=1, autocast=autocast)
+    train(Watching(), Noise(loop), loop, make_run(tmp_path), "part")
+    assert seen == [(autocast, torch.bfloat16 if autocast else torch.float32)]
