@@ -19,7 +19,9 @@ from dsmix_aug.nriqa.photos import read_photo, to_float
 SCALES = (1.0, 0.5)
 #: Mean and standard deviation.
 STATISTICS = 2
-BATCH_SIZE = 16
+#: A batch holds so many images at most, and so many pixels unless a single image has more: a folder of camera photos
+#: would not fit into memory otherwise.
+BATCH_SIZE, BATCH_PIXELS = 16, 2**22
 
 
 def pool_features(backbone: Backbone, images: Tensor) -> Tensor:
@@ -75,7 +77,8 @@ def extract_features(
     with torch.no_grad():
         for path in tqdm(images, title, unit="image"):
             photo = read_photo(path)
-            if waiting and (len(waiting) == BATCH_SIZE or photo.shape != waiting[0].shape):
+            full = min(BATCH_SIZE, BATCH_PIXELS // photo[0].numel())
+            if waiting and (len(waiting) >= full or photo.shape != waiting[0].shape):
                 flush()
             waiting.append(photo)
         flush()

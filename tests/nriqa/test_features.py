@@ -53,6 +53,18 @@ def test_order_is_kept_whatever_the_sizes(photos):
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize(("pixels", "sizes"), [(3 * 32 * 32, [2, 1, 1]), (32 * 32, [1, 1, 1, 1]), (1, [1, 1, 1, 1])])
+def test_a_batch_is_bounded_in_pixels(photos, pixels, sizes, monkeypatch):
+    backbone, seen = TwoLayers().eval(), []
+    monkeypatch.setattr("dsmix_aug.nriqa.features.BATCH_PIXELS", pixels)
+    monkeypatch.setattr(
+        "dsmix_aug.nriqa.features.pool_features",
+        lambda _, images: (seen.append(len(images)), images.flatten(1)[:, :8])[1],
+    )
+    assert extract_features(backbone, photos, "cpu").shape == (4, 8)
+    assert seen == sizes
+
+
 def test_cache_is_used_and_tells_weights_and_data_apart(photos, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
 
