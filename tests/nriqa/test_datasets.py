@@ -459,7 +459,7 @@ def test_csv_with_every_column(tmp_path):
         "image,mos,reference,split,extra\na.png,1,r,train,0\nsub/b.png,2.5,r,train,0\nc.png, 3,s,validation,0\n"
     )
     scored = load_scored_set("mine", tmp_path / "scores.csv")
-    assert scored.name == "mine"
+    assert (scored.name, scored.target) == ("mine", "MOS")
     assert relative(scored.images, tmp_path) == ["a.png", "sub/b.png", "c.png"]
     np.testing.assert_array_equal(scored.scores, [1, 2.5, 3])
     assert scored.groups == ("r", "r", "s")
@@ -470,7 +470,7 @@ def test_csv_file_under_the_name_of_a_loader(tmp_path):
     write_image(tmp_path / "a.png")
     (tmp_path / "scores.csv").write_text("image,score\na.png,1\n")
     scored = load_scored_set("live", tmp_path / "scores.csv")
-    assert (scored.groups, scored.split) == (("a.png",), None)
+    assert (scored.groups, scored.split, scored.target) == (("a.png",), None, "score")
 
 
 @pytest.mark.parametrize(

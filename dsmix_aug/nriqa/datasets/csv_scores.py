@@ -10,7 +10,7 @@ from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 SPLIT_NAMES = {"train": "train", "test": "test", "validation": "test"}
 
 
-def load_csv(path: Path, name: str, target: str = "score") -> ScoredSet:
+def load_csv(path: Path, name: str, target: str | None = None) -> ScoredSet:
     """Return the images of a CSV file, with their scores.
 
     Columns: ``image``, a path relative to the file's folder; ``score`` or ``mos``, higher is better; optional
@@ -20,7 +20,7 @@ def load_csv(path: Path, name: str, target: str = "score") -> ScoredSet:
     Args:
         path: The CSV file.
         name: Name of the dataset.
-        target: What the scores are, in words.
+        target: What the scores are, in words; by default the name of their column, ``"score"`` or ``"MOS"``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -29,10 +29,11 @@ def load_csv(path: Path, name: str, target: str = "score") -> ScoredSet:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    table = read_csv_table(path, _columns(path))
+    columns = _columns(path)
+    table = read_csv_table(path, columns)
     if "split" in table:
         table["split"] = map_split(table["split"], SPLIT_NAMES, path)
-    return make_scored_set(name, target, path.parent, table)
+    return make_scored_set(name, target or ("MOS" if "mos" in columns else "score"), path.parent, table)
 
 
 def _columns(path: Path) -> dict[str, str]:
