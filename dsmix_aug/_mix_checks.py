@@ -90,15 +90,15 @@ def check_map(name: str, given: Any, images: Tensor, patch_size: int) -> None:
     """
     if not isinstance(given, Tensor):
         raise TypeError(f"{name} should give a map tensor, got {type(given).__name__}")
-    if given.dtype == torch.bool or given.is_complex():
-        raise TypeError(f"{name} should give a map of numbers, got {given.dtype}")
     size = (images.shape[-2], images.shape[-1])
     if isinstance(given, SensitivityMap) and (given.patch_size, given.canvas_size) != (patch_size, size):
         raise ValueError(
             f"{name} should belong to the images: expected patch_size={patch_size} and canvas_size={size}, got "
             f"patch_size={given.patch_size} and canvas_size={given.canvas_size}"
         )
-    given = given.as_subclass(Tensor)
+    given = given.as_subclass(Tensor)  # before anything else is asked of it: attributes of a subclass cost more
+    if given.dtype == torch.bool or given.is_complex():
+        raise TypeError(f"{name} should give a map of numbers, got {given.dtype}")
     expected = (len(images), *grid_size(size, patch_size))
     if tuple(given.shape) != expected:
         raise ValueError(
