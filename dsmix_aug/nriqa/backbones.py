@@ -93,8 +93,7 @@ class TimmBackbone(Backbone):
     def __init__(self, name: str, pretrained: bool) -> None:
         options: dict[str, Any] = {}
         if timm.models.is_model_in_modules(name, VISION_TRANSFORMERS):
-            with torch.device("meta"):
-                plain: Any = timm.create_model(name)
+            plain: Any = timm.create_model(name)
             depth = len(plain.blocks)
             ends = tuple(depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4))
             options = {"dynamic_img_size": True, "dynamic_img_pad": True, "out_indices": ends}

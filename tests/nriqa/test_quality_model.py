@@ -88,15 +88,17 @@ def test_incomplete_files_are_refused(model, tmp_path, missing):
     tensors = safetensors.torch.load_file(path)
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata()
-    safetensors.torch.save_file({key: value for key, value in tensors.items() if key != missing}, path, metadata)
-    with pytest.raises(ValueError, match=r"model.safetensors does not fit a QualityModel"):
-        QualityModel.from_pretrained(path)
+    changed = tmp_path / "changed.safetensors"  # the first file may still be mapped into memory
+    safetensors.torch.save_file({key: value for key, value in tensors.items() if key != missing}, changed, metadata)
+    with pytest.raises(ValueError, match=r"changed.safetensors does not fit a QualityModel"):
+        QualityModel.from_pretrained(changed)
     description = json.loads(metadata["dsmix_aug.QualityModel"])
+    without = tmp_path / "without.safetensors"
     safetensors.torch.save_file(
-        tensors, path, {"dsmix_aug.QualityModel": json.dumps({**description, "teacher": "none"})}
+        tensors, without, {"dsmix_aug.QualityModel": json.dumps({**description, "teacher": "none"})}
     )
     with pytest.raises(ValueError, match=r"does not fit a QualityModel: .* needs a teacher"):
-        QualityModel.from_pretrained(path)
+        QualityModel.from_pretrained(without)
 
 
 def run_script(name, *arguments):
