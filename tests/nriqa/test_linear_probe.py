@@ -45,7 +45,7 @@ def test_strength_is_chosen_across_contents():
 
 def test_a_single_content_is_parted_by_image(data):
     features, scores, _ = data
-    assert np.corrcoef(fit_probe(features, [90], scores, np.full(60, "one")).predict(features), scores)[0, 1] > 0.8
+    assert np.corrcoef(fit_probe(features, [90], scores, np.full(60, "one")).predict(features), scores)[0, 1] > 0.7
 
 
 def test_round_trip(data, tmp_path):
