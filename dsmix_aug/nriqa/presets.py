@@ -18,6 +18,16 @@ SMALL = Config(
     feature_autocast=True,
 )
 
+PAPER_LOOP = LoopConfig(
+    steps=50_000,
+    batch_size=256,
+    crop_size=224,
+    learning_rate=1e-3,
+    shards=8,
+    checkpoint_every=1000,
+    autocast=True,
+)
+
 PRESETS = {
     "demo": Config(
         preset="demo",
@@ -41,24 +51,8 @@ PRESETS = {
         preset="paper",
         remark="the scale of the paper; where the paper is silent, the choices are ours",
         rows=("dsmix", "cutmix", "no_mixing", "dsmix_undistilled", "random", "teacher"),
-        dsm=LoopConfig(
-            steps=50_000,
-            batch_size=256,
-            crop_size=224,
-            learning_rate=1e-3,
-            shards=8,
-            checkpoint_every=1000,
-            autocast=True,
-        ),
-        pretrain=LoopConfig(
-            steps=50_000,
-            batch_size=256,
-            crop_size=224,
-            learning_rate=1e-3,
-            shards=8,
-            checkpoint_every=1000,
-            autocast=True,
-        ),
+        dsm=PAPER_LOOP,
+        pretrain=PAPER_LOOP,
         estimator={"embed_dim": 384, "depth": 12, "num_heads": 6},
         teacher="ResNet50_Weights.IMAGENET1K_V2",
         backbone="resnet50",
