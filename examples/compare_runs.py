@@ -20,6 +20,8 @@ def main() -> None:
     args = parser.parse_args()
 
     pairs = [(row, baseline) for row, _, baseline in (pair.partition(":") for pair in args.pairs)]
+    if not all(row and baseline for row, baseline in pairs):
+        parser.error(f"--pairs should be ROW:BASELINE, got {' '.join(args.pairs)}")
     try:
         predictions = read_runs(args.runs)
         differences = compare(predictions, pairs, args.replicates, args.seed)

@@ -170,11 +170,14 @@ def test_another_config_under_the_same_name_is_refused(copy, capsys):
         ("nriqa_pipeline.py", ["--stages", "probe"], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("linear_probe.py", [], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("score_images.py", ["/nowhere.png"], "config.json"),
+        ("compare_runs.py", ["/nowhere"], "config.json"),
+        ("compare_runs.py", ["/nowhere", "--pairs", "dsmix"], "--pairs should be ROW:BASELINE, got dsmix"),
     ],
 )
 def test_bad_arguments_end_with_a_message(script, arguments, message, tmp_path, capsys):
-    folder = ["--run", tmp_path] if script == "score_images.py" else ["--out", tmp_path]
-    preset = [] if "--preset" in arguments or script == "score_images.py" else ["--preset", "smoke"]
+    folder = ["--run" if script == "score_images.py" else "--out", tmp_path]
+    has_preset = script not in ("score_images.py", "compare_runs.py") and "--preset" not in arguments
+    preset = ["--preset", "smoke"] if has_preset else []
     with pytest.raises(SystemExit) as stop:
         run_script(script, *folder, *preset, *arguments)
     assert stop.value.code == 2
