@@ -60,11 +60,7 @@ def _cut_and_paste_maps(maps: Tensor, boxes: Sequence[Box], partner: Sequence[in
     """Mix all maps at once: they are so small that the steps of a loop would cost more."""
     mixed = maps.detach().clone()
     target, source = _as_numpy(mixed), _as_numpy(maps.detach())
-    if len(boxes) == 1 and is_roll(partner):
-        x1, y1, x2, y2 = boxes[0]
-        target[1:, y1:y2, x1:x2] = source[:-1, y1:y2, x1:x2]
-        target[:1, y1:y2, x1:x2] = source[-1:, y1:y2, x1:x2]
-    elif len(boxes) == 1:
+    if len(boxes) == 1:
         x1, y1, x2, y2 = boxes[0]
         target[:, y1:y2, x1:x2] = source[partner, y1:y2, x1:x2]
     else:

@@ -30,9 +30,9 @@ class DSMEstimator(nn.Module):
     A vision transformer: each patch becomes a token, tokens attend to one another, and a linear layer turns each into
     the DSM of its patch. A patch is embedded by two convolutions (cells of 4x4 px, then the cells of the patch)
     instead of one, and beside its pixels they see the size of the steps between neighbouring pixels: how noisy, blurred
-    or blocky a patch is, is not linear in its pixels. Position embeddings are sines and
-    cosines of the patch's row and column, so that every image size works; a partial last row or column of patches is
-    filled by repeating the border pixels.
+    or blocky a patch is, is not linear in its pixels. Position embeddings are sines and cosines of the patch's row and
+    column, so that every image size works; a partial last row or column of patches is filled by repeating the border
+    pixels.
 
     Called with images of shape (B, 3, H, W), float in [0, 1], of any size, it returns the predicted map of shape
     (B, ceil(H / patch_size), ceil(W / patch_size)), non-negative, in the dtype of the weights (autocast included):

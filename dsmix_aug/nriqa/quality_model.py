@@ -67,7 +67,7 @@ class QualityModel:
         return self.probe.predict(features)
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write everything but the teacher, which comes from its own package, to one safetensors file.
+        """Write everything but the teacher, which is had by its name, to one safetensors file.
 
         Weights of layers are written in half precision; statistics, biases and the probe are not.
 
