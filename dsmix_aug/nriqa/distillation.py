@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsmix_aug.nriqa.backbones import Backbone
+from dsmix_aug.nriqa.features import mean_and_deviation
 
 
 class Distillation(nn.Module):
@@ -25,17 +26,24 @@ class Distillation(nn.Module):
         teacher: The frozen network. It is no submodule: neither trained nor saved.
         distilled_maps: ``"last"`` or ``"all"``.
         weight: Factor of the loss.
+        autocast: Whether the teacher runs under bfloat16 autocast.
 
     Source: the paper distils an ImageNet teacher's features for semantics (Shi et al., "DSMix", ECCV 2024); which
     features, and how they are compared, is ours.
     """
 
     def __init__(
-        self, channels: Sequence[int], teacher: Backbone, distilled_maps: Literal["last", "all"], weight: float
+        self,
+        channels: Sequence[int],
+        teacher: Backbone,
+        distilled_maps: Literal["last", "all"],
+        weight: float,
+        autocast: bool = False,
     ) -> None:
         super().__init__()
         self._teacher = (teacher,)  # in a tuple, where nn.Module does not look for submodules
         self.weight = weight
+        self.autocast = autocast
         self.count = 1 if distilled_maps == "last" else min(len(channels), len(teacher.channels))
         widths = zip(channels[-self.count :], teacher.channels[-self.count :], strict=True)
         self.projections = nn.ModuleList(
@@ -49,20 +57,15 @@ class Distillation(nn.Module):
             images: (B, 3, H, W), float in [0, 1].
             maps: The student's feature maps of them.
         """
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
             targets = self._teacher[0](images)
         losses = []
         for own, target, projection in zip(maps[-self.count :], targets[-self.count :], self.projections, strict=True):
-            for statistic in (_mean,) if target.shape[2:].numel() == 1 else (_mean, _deviation):
-                similarity = F.cosine_similarity(projection(statistic(own)), statistic(target))
-                losses.append((1 - similarity).mean())
+            count = 1 if target.shape[2:].numel() == 1 else 2
+            for seen, wanted in zip(_pool(own)[:count], _pool(target)[:count], strict=True):
+                losses.append((1 - F.cosine_similarity(projection(seen), wanted)).mean())
         return self.weight * torch.stack(losses).mean()
 
 
-def _mean(features: Tensor) -> Tensor:
-    return features.float().mean((2, 3))
-
-
-def _deviation(features: Tensor) -> Tensor:
-    # The small constant keeps the gradient of the square root finite where a map is flat.
-    return (features.float().var((2, 3), correction=0) + 1e-6).sqrt()
+def _pool(features: Tensor) -> tuple[Tensor, Tensor]:
+    return mean_and_deviation(features, smallest_variance=1e-6)

@@ -72,3 +72,18 @@ def test_flat_maps_have_a_finite_gradient():
     own = [torch.full((5, 8, 3, 3), 0.5, requires_grad=True)]
     Distillation((8,), Maps(make_maps((8, 3, 3))), "all", 1.0)(torch.rand(5, 3, 8, 8), own).backward()
     assert own[0].grad.isfinite().all()
+
+
+def test_the_teacher_alone_runs_under_autocast():
+    seen = []
+
+    class Probe(Maps):
+        def forward(self, images):
+            seen.append(nn.functional.linear(images[:, 0], torch.eye(8)).dtype)
+            return self.maps
+
+    maps = make_maps((4, 6, 6))
+    for autocast in (False, True):
+        Distillation((4,), Probe(maps), "all", 1.0, autocast)(torch.rand(5, 3, 8, 8), maps)
+    assert seen == [torch.float32, torch.bfloat16]
+    assert not torch.is_autocast_enabled("cpu")

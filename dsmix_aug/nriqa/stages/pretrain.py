@@ -119,7 +119,11 @@ def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
         teacher = build_teacher(config.teacher)
         assert teacher is not None  # pretrainings_of distils nothing where there is no teacher
         distillation = Distillation(
-            backbone.channels, teacher.to(run.device), config.distilled_maps, config.distillation_weight
+            backbone.channels,
+            teacher.to(run.device),
+            config.distilled_maps,
+            config.distillation_weight,
+            config.feature_autocast,
         )
     objective = PretrainObjective(
         backbone,
