@@ -55,7 +55,8 @@ class Config:
         estimator: ``embed_dim``, ``depth`` and ``num_heads`` of the DSM estimator.
         dsm: The loop that trains the DSM estimator.
         pretrain: The loop that trains the backbone, once per trained row.
-        weighting: Weighting of :class:`~dsmix_aug.DSMix` in the rows that use it.
+        weighting: Weighting of labels in the rows that use :class:`~dsmix_aug.DSMix`: one of the transform's own, or
+            ``"mass_per_class"``, the mass of a map that was divided by the mean DSM of its image's class.
         mix_probability: Share of the batches that are mixed, in the rows that mix.
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
         distillation_weight: Weight of the distillation loss beside the class loss.
@@ -80,7 +81,7 @@ class Config:
     patch_size: int = 16
     held_out_side: int = 192
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
-    weighting: Literal["mass", "retained"] = "mass"
+    weighting: Literal["mass", "mass_per_class", "retained"] = "mass"
     mix_probability: float = 1.0
     distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0

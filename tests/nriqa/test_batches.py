@@ -1,14 +1,18 @@
 """Training batches: a fixed function of their number, and the pipeline's promises about rows and labels."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from dsmix_aug import DistortionBank, DSMix
 from dsmix_aug.nriqa.batches import DistortedCrops
 from dsmix_aug.nriqa.config import LoopConfig
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
-from dsmix_aug.nriqa.mixing import CutAndPaste, MixUp, make_mixer
+from dsmix_aug.nriqa.mixing import SMALLEST_MEAN, CutAndPaste, MixUp, make_mixer, mean_dsm_per_class
 from dsmix_aug.nriqa.photos import read_shrunk
 from dsmix_aug.nriqa.presets import PRESETS
 from dsmix_aug.nriqa.rows import PRETRAININGS
@@ -21,8 +25,8 @@ def make_batches(mixer=None, loop=LOOP, seed=0):
     return DistortedCrops(load_skimage_photos(48).training, 96, loop, BANK, mixer, seed)
 
 
-def make_cut(weighting, shuffled_maps=False):
-    return CutAndPaste(DSMix(num_classes=BANK.num_classes, weighting=weighting), shuffled_maps)
+def make_cut(weighting, shuffled_maps=False, class_means=None):
+    return CutAndPaste(DSMix(num_classes=BANK.num_classes, weighting=weighting), shuffled_maps, class_means)
 
 
 def test_shapes_and_labels():
@@ -86,25 +90,66 @@ def test_a_batch_is_one_shard():
     assert len(make_batches(loop=loop)[0].images) == 2
 
 
+def check_labels(batch, source, strengths):
+    """Compare a mixed batch's labels with the shares of ``strengths``, (B, H, W), that the boxes kept and cut."""
+    pasted = (batch.references != source.references).any(1)
+    if not pasted.any():
+        return False
+    box = pasted.any(0)
+    for i in range(len(strengths)):
+        kept, cut = strengths[i][~box].sum(), strengths[i - 1][box].sum()
+        if kept + cut > 0:
+            share = (kept / (kept + cut)).float()
+            expected = share * source.labels[i] + (1 - share) * source.labels[i - 1]
+            torch.testing.assert_close(batch.labels[i], expected, atol=1e-5, rtol=0)
+    return True
+
+
 def test_another_samples_map_moves_labels_alone():
     """The control: the same crops, distortions and boxes, and labels from the formula with the maps half a batch on."""
     own, foreign = make_batches(make_cut("mass")), make_batches(make_cut("mass", shuffled_maps=True))
     unmixed = make_batches()
+    checked = []
     for number in range(4):
         a, b, source = own[number], foreign[number], unmixed[number]
         assert torch.equal(a.images, b.images)
         assert torch.equal(a.references, b.references)
-        pasted = (a.references != source.references).any(1)
-        if not pasted.any():
-            continue
-        errors = (source.images.double() - source.references.double()).abs().mean(1).roll(2, 0)
-        for i in range(4):
-            box = pasted.any(0)
-            kept, cut = errors[i][~box].sum(), errors[i - 1][box].sum()
-            if kept + cut > 0:
-                share = (kept / (kept + cut)).float()
-                expected = share * source.labels[i] + (1 - share) * source.labels[i - 1]
-                torch.testing.assert_close(b.labels[i], expected, atol=1e-5, rtol=0)
+        errors = (source.images.double() - source.references.double()).abs().mean(1)
+        checked.append(check_labels(b, source, errors.roll(2, 0)))
+    assert any(checked)
+
+
+@pytest.mark.parametrize("shuffled_maps", [False, True])
+def test_maps_are_divided_by_the_mean_of_their_own_class(shuffled_maps):
+    class_means = torch.linspace(0.01, 0.5, BANK.num_classes)
+    batches, unmixed = make_batches(make_cut("mass", shuffled_maps, class_means)), make_batches()
+    checked = []
+    for number in range(4):
+        source = unmixed[number]
+        errors = (source.images.double() - source.references.double()).abs().mean(1)
+        strengths = errors / class_means[source.labels.argmax(1), None, None]
+        checked.append(check_labels(batches[number], source, strengths.roll(2, 0) if shuffled_maps else strengths))
+    assert any(checked)
+
+
+def test_mean_dsm_of_each_class(tmp_path):
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path in paths:
+        Image.new("RGB", (64, 64), (128, 128, 128)).save(path)
+    smoke = PRESETS["smoke"]
+    config = dataclasses.replace(smoke, pretrain=dataclasses.replace(smoke.pretrain, crop_size=48))
+    means = mean_dsm_per_class(config, BANK, paths)
+    assert means[0] == SMALLEST_MEAN
+    shifts, variances = {1: 0.15, 2: 0.08, 4: 0.08, 5: 0.15}, (0.001, 0.002, 0.003, 0.005, 0.01)
+    for label in range(1, BANK.num_classes):
+        name, level = BANK.decode(label)
+        expected = {
+            "mean_shift": shifts.get(level),
+            "white_noise": (2 / np.pi * variances[level - 1]) ** 0.5,  # the mean of a normal variable's magnitude
+            "pixelate": SMALLEST_MEAN,  # a grey photo stays as it is
+        }[name]
+        assert means[label].item() == pytest.approx(expected, rel=0.03)
+    assert torch.equal(mean_dsm_per_class(config, BANK, paths), means)
 
 
 def test_mixup_mixes_images_references_and_labels_alike():
@@ -136,10 +181,13 @@ def test_drawing_from_torchs_generator_leaves_no_trace():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("weighting", ["mass", "mass_per_class", "retained"])
 @pytest.mark.parametrize("name", PRETRAININGS)
-def test_every_pretraining_has_its_mixer(name):
-    mixer = make_mixer(PRETRAININGS[name], PRESETS["smoke"], BANK.num_classes)
+def test_every_pretraining_has_its_mixer(name, weighting):
+    config = dataclasses.replace(PRESETS["smoke"], weighting=weighting)
+    mixer = make_mixer(PRETRAININGS[name], config, BANK, load_skimage_photos(48).training)
     assert (mixer is None) == name.startswith("no_mixing")
     if isinstance(mixer, CutAndPaste):
-        assert mixer.mix.weighting == ("area" if "cutmix" in name else "mass")
+        assert mixer.mix.weighting == ("area" if "cutmix" in name else weighting.removesuffix("_per_class"))
         assert mixer.shuffled_maps == ("shuffled" in name)
+        assert (mixer.class_means is not None) == (weighting == "mass_per_class" and "dsmix" in name)

@@ -137,7 +137,7 @@ def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
         config.photo_side,
         config.pretrain,
         run.bank,
-        make_mixer(pretraining, config, run.bank.num_classes),
+        make_mixer(pretraining, config, run.bank, run.photos.training),
         seed=derive_seed(config.seed, "pretrain", "batches"),  # the same for every pre-training
     )
     train(objective, batches, config.pretrain, run, part)
