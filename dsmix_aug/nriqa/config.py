@@ -81,7 +81,7 @@ class Config:
     patch_size: int = 16
     held_out_side: int = 192
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
-    weighting: Literal["mass", "mass_per_class", "retained"] = "mass"
+    weighting: Literal["mass", "mass_per_class", "retained"] = "mass_per_class"
     mix_probability: float = 1.0
     distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0
