@@ -38,6 +38,14 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         "--teacher", help="efficientnet_lite0, torchvision weights, a timm model, or none (default: the preset's)"
     )
     parser.add_argument("--seed", type=int, help="seed of everything drawn (default: the preset's)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="change any other setting of the preset, such as weighting=mass or pretrain.steps=1000; may be given "
+        "several times",
+    )
     parser.add_argument("--device", default="cpu", help="device of the networks, such as cpu or cuda")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that make the training batches; with a GPU, give it some"
@@ -58,7 +66,7 @@ def make_config(args: argparse.Namespace) -> Config:
     """Return the preset with what the arguments change.
 
     Raises:
-        ValueError: If ``--data`` is not NAME=PATH or gives a name twice.
+        ValueError: If ``--data`` is not NAME=PATH or gives a name twice, or ``--set`` changes no setting.
     """
     changes: dict[str, Any] = {
         name: getattr(args, name) for name in ("backbone", "teacher", "seed") if getattr(args, name) is not None
@@ -72,14 +80,22 @@ def make_config(args: argparse.Namespace) -> Config:
         names = [name for name, _ in changes["data"]]
         if len(set(names)) < len(names):
             raise ValueError(f"--data gives a name twice: {', '.join(names)}")
-    return dataclasses.replace(PRESETS[args.preset], **changes)
+    config = dataclasses.replace(PRESETS[args.preset], **changes)
+    for given in args.set:
+        config = config.with_setting(*_part(given, "--set", "SETTING=VALUE"))
+    return config
 
 
 def _parse_data(given: str) -> tuple[str, str]:
-    name, _, path = given.partition("=")
-    if not name or not path:
-        raise ValueError(f"--data should be NAME=PATH, got {given!r}")
+    name, path = _part(given, "--data", "NAME=PATH")
     return name, str(Path(path).expanduser().resolve())
+
+
+def _part(given: str, option: str, form: str) -> tuple[str, str]:
+    name, _, value = given.partition("=")
+    if not name or not value:
+        raise ValueError(f"{option} should be {form}, got {given!r}")
+    return name, value
 
 
 def print_skipped(run: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,22 @@ class Config:
         entries["dsm"], entries["pretrain"] = LoopConfig(**content["dsm"]), LoopConfig(**content["pretrain"])
         return cls(**entries)
 
+    def with_setting(self, name: str, text: str) -> Config:
+        """Return the config with one number, word or switch changed, as a command line gives it.
+
+        Args:
+            name: A field, or ``"dsm.FIELD"`` or ``"pretrain.FIELD"`` of a training loop.
+            text: The value.
+
+        Raises:
+            ValueError: If there is no such setting, or the value is not of its kind.
+        """
+        loop, _, field = name.rpartition(".")
+        if loop in ("dsm", "pretrain"):
+            changed = _parse_setting(LoopConfig, field, text, name)
+            return dataclasses.replace(self, **{loop: dataclasses.replace(getattr(self, loop), **changed)})
+        return dataclasses.replace(self, **_parse_setting(Config, name, text, name))
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -136,3 +152,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     return value
+
+
+def _parse_setting(owner: type, field: str, text: str, name: str) -> dict[str, Any]:
+    """Return {field: value}; ``name`` is what messages call the field."""
+    kind = get_type_hints(owner).get(field)
+    if kind in (int, float):
+        try:
+            return {field: kind(text)}
+        except ValueError as error:
+            raise ValueError(f"{name} should be {kind.__name__}, got {text!r}") from error
+    choices = {"true": True, "false": False} if kind is bool else {value: value for value in get_args(kind)}
+    if kind is not bool and get_origin(kind) is not Literal:
+        raise ValueError(f"{name} is no setting: give a number, switch or choice of {owner.__name__}")
+    if text not in choices:
+        raise ValueError(f"{name} should be one of {', '.join(choices)}, got {text!r}")
+    return {field: choices[text]}

@@ -163,6 +163,8 @@ def test_another_config_under_the_same_name_is_refused(copy, capsys):
         ("nriqa_pipeline.py", ["--preset", "huge"], "invalid choice: 'huge'"),
         ("nriqa_pipeline.py", ["--stages", "bake"], "invalid choice: 'bake'"),
         ("nriqa_pipeline.py", ["--data", "scores.csv"], "--data should be NAME=PATH, got 'scores.csv'"),
+        ("nriqa_pipeline.py", ["--set", "weighting"], "--set should be SETTING=VALUE, got 'weighting'"),
+        ("pretrain_dsmix.py", ["--set", "pretrain.steps=few"], "pretrain.steps should be int, got 'few'"),
         ("nriqa_pipeline.py", ["--data", "a=x.csv", "--data", "a=y.csv"], "--data gives a name twice: a, a"),
         ("nriqa_pipeline.py", ["--data", "a=/nowhere/x.csv"], "there is no file /nowhere/x.csv"),
         ("nriqa_pipeline.py", ["--photos", "/nowhere"], "there is no folder /nowhere"),

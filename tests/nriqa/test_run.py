@@ -30,6 +30,44 @@ def test_differences_are_named_with_both_values():
     assert differences(old, old) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("pretrain.steps", "7", 7),
+        ("dsm.learning_rate", "1e-3", 1e-3),
+        ("pretrain.autocast", "true", True),
+        ("feature_autocast", "false", False),
+        ("mix_probability", "1", 1.0),
+        ("weighting", "mass", "mass"),
+    ],
+)
+def test_settings_are_changed_by_name(name, text, value):
+    changed = SMOKE.with_setting(name, text)
+    entries, (*outer, field) = changed.to_dict(), name.split(".")
+    entries = entries[outer[0]] if outer else entries
+    assert entries[field] == value
+    assert type(entries[field]) is type(value)
+    left = [line for line in differences(SMOKE.to_dict(), changed.to_dict()) if not line.startswith(f"{name}:")]
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("pretrain.steps", "many", "pretrain.steps should be int, got 'many'"),
+        ("weighting", "area", "weighting should be one of mass, mass_per_class, retained, got 'area'"),
+        ("dsm.autocast", "1", "dsm.autocast should be one of true, false, got '1'"),
+        ("pretrain.stepz", "3", "pretrain.stepz is no setting"),
+        ("pretrain", "3", "pretrain is no setting"),
+        ("rows", "dsmix", "rows is no setting"),
+        ("probe.steps", "3", "probe.steps is no setting"),
+    ],
+)
+def test_a_wrong_setting_is_named(name, text, message):
+    with pytest.raises(ValueError, match=message):
+        SMOKE.with_setting(name, text)
+
+
 def test_seeds_depend_on_every_part():
     parts = [(0, "dsm", 1), (1, "dsm", 1), (0, "pretrain", 1), (0, "dsm", 2)]
     assert len({derive_seed(*entry) for entry in parts}) == 4
