@@ -31,6 +31,9 @@ from dsmix_aug.nriqa.teacher import build_teacher
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROWS = list(PRESETS["smoke"].rows)
+MAIN_ROWS = [
+    f"{prefix}{row}" for prefix in ("", "teacher_and_") for row in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
+]
 
 
 def run_script(name, *arguments):
@@ -223,6 +226,25 @@ def test_own_photos_and_scores_with_corrupt_files_among_them(tmp_path, capsys):
     page = (tmp_path / "runs" / "own" / "report.html").read_text()
     assert "Across datasets" in page
     assert "SSIM to the pristine photo" not in page
+
+
+def test_the_ablation_runs_every_row_and_compares_seeds(tmp_path):
+    scores = []
+    for number in range(12):
+        save_photo(tmp_path / f"{number}.png", number, side=64)
+        scores.append({"image": f"{number}.png", "score": number % 5})
+    pd.DataFrame(scores).to_csv(tmp_path / "scores.csv", index=False)
+    command = [sys.executable, EXAMPLES / "ablation.py", "--preset", "smoke", "--out", tmp_path / "runs"]
+    seeds = ["--seeds", "5", "6", "--rows", *MAIN_ROWS, "teacher"]
+    subprocess.run([*command, *seeds, "--data", f"toy={tmp_path / 'scores.csv'}"], check=True)
+    rows = pd.read_csv(tmp_path / "runs" / "rows.csv").set_index("row")
+    assert (rows["seeds"] == 2).all()
+    differences = pd.read_csv(tmp_path / "runs" / "differences.csv")
+    assert ("dsmix", "cutmix") in set(zip(differences["row"], differences["baseline"], strict=True))
+    refused = subprocess.run([*command, "--seeds", "5", "--data", "nothing"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--data should be NAME=PATH, got 'nothing'" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_scores_and_maps_of_photos(finished, tmp_path, capsys):
