@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 
 import torch
@@ -10,13 +11,14 @@ from torch import Tensor, nn
 
 
 def start(device: str) -> str:
-    """Join the processes that ``torchrun`` started, if it did, and return this process's device."""
+    """Join the processes that ``torchrun`` started, if it did, until this one exits, and return this process's device."""
     if "RANK" not in os.environ or dist.is_initialized():
         return device
     if device.startswith("cuda"):
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    atexit.register(_leave)
     return device
 
 
@@ -47,3 +49,9 @@ def average(values: Tensor) -> Tensor:
         dist.all_reduce(values)
         values /= world_size()
     return values
+
+
+def _leave() -> None:
+    # Gloo's threads may still hold tensors: freed while the interpreter shuts down, they abort the process.
+    if dist.is_initialized():
+        dist.destroy_process_group()

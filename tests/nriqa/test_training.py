@@ -118,10 +118,12 @@ def test_shards_add_up_to_the_batch(tmp_path):
 
 
 SCRIPT = """
-import sys
+import atexit, sys
 sys.path.insert(0, {folder!r})
 from dataclasses import replace
+from torch.distributed import is_initialized
 from test_training import LOOP, Objective, distributed, train_all
+atexit.register(lambda: print("still there" if is_initialized() else "left in time"))
 distributed.start("cpu")
 train_all(sys.argv[1], Objective(dropout=0.0), replace(LOOP, shards=4))
 """
@@ -139,6 +141,7 @@ def test_two_processes_follow_the_curve_of_one(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["left in time"] * 2
     history = read_log(tmp_path / "two" / "part" / "log.jsonl")
     assert [entry["loss"] for entry in history] == pytest.approx([entry["loss"] for entry in expected], rel=1e-4)
 
