@@ -57,8 +57,9 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
     except safetensors.SafetensorError as error:
         raise ValueError(f"name_or_path: {path} is damaged or no safetensors file ({error})") from error
+    # Copied to memory of their own: where a tensor lies in the file decides its alignment, and that the last bits.
     return {
-        key: tensor.float() if tensor.dtype == torch.float16 else tensor for key, tensor in tensors.items()
+        key: tensor.float() if tensor.dtype == torch.float16 else tensor.clone() for key, tensor in tensors.items()
     }, metadata
 
 

@@ -20,6 +20,9 @@ _METADATA_KEY = "dsmix_aug.DSMEstimator"
 #: About the mean of a DSM over the bank's distortions, so that an untrained estimator starts near the data.
 _INITIAL_DSM = 0.03
 _CELL_CHANNELS = 64
+_TONE_CHANNELS = 32
+#: Added to how often a tone occurs, relative to the mean, so that the logarithm of a missing one is finite.
+_RAREST_TONE = 0.03
 #: About the mean and standard deviation of an image's values, and the deviation of the steps between neighbours.
 _MEAN, _SCALE, _STEP_SCALE = 0.5, 0.25, 0.025
 
@@ -30,9 +33,9 @@ class DSMEstimator(nn.Module):
     A vision transformer: each patch becomes a token, tokens attend to one another, and a linear layer turns each into
     the DSM of its patch. A patch is embedded by two convolutions (cells of 4x4 px, then the cells of the patch)
     instead of one, and beside its pixels they see the size of the steps between neighbouring pixels: how noisy, blurred
-    or blocky a patch is, is not linear in its pixels. Position embeddings are sines and cosines of the patch's row and
-    column, so that every image size works; a partial last row or column of patches is filled by repeating the border
-    pixels.
+    or blocky a patch is, is not linear in its pixels. Each token is also told the image's histograms, where a change of
+    tone leaves gaps and peaks. Position embeddings are sines and cosines of the patch's row and column, so that every
+    image size works; a partial last row or column of patches is filled by repeating the border pixels.
 
     Called with images of shape (B, 3, H, W), float in [0, 1], of any size, it returns the predicted map of shape
     (B, ceil(H / patch_size), ceil(W / patch_size)), non-negative, in the dtype of the weights (autocast included):
@@ -72,6 +75,7 @@ class DSMEstimator(nn.Module):
             nn.GELU(),
             nn.Conv2d(_CELL_CHANNELS, embed_dim, kernel_size=cells, stride=cells),
         )
+        self.tone_embed = _ToneEmbedding(embed_dim)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 embed_dim,
@@ -94,21 +98,24 @@ class DSMEstimator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict the map of each image; see the class for shapes and errors."""
-        features = self.forward_features(images)
-        return F.softplus(self.head(features).squeeze(-1).to(self.head.weight.dtype))
+        return self.forward_head(self.forward_features(images))
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the normalised tokens on their grid, (B, ceil(H / p), ceil(W / p), embed_dim), for probing."""
         _check_images(images)
-        images = images.to(self.head.weight.dtype)
         height, width = images.shape[-2:]
         padded = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size), mode="replicate")
-        tokens = self.patch_embed(_with_steps(padded))
+        tokens = self.patch_embed(_with_steps(padded.to(self.head.weight.dtype)))
         rows, columns = tokens.shape[-2:]
         tokens = tokens.flatten(2).transpose(1, 2) + position_embedding(rows, columns, self.embed_dim, tokens)
+        tokens = tokens + self.tone_embed(_histograms(padded).to(self.head.weight.dtype)).unsqueeze(1)
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens).unflatten(1, (rows, columns))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return the map that tokens stand for, (B, rows, columns), from those of :meth:`forward_features`."""
+        return F.softplus(self.head(features).squeeze(-1).to(self.head.weight.dtype))
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write weights and sizes to one safetensors file.
@@ -161,6 +168,28 @@ class DSMEstimator(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"name_or_path: {path} does not fit a DSMEstimator: {error}") from error
         return estimator.eval()
+
+
+class _ToneEmbedding(nn.Sequential):
+    """Embed the histograms of an image, (B, 3, 256) to (B, embed_dim): which tones are missing, which doubled."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__(
+            nn.Conv1d(3, _TONE_CHANNELS, kernel_size=9, padding=4),
+            nn.GELU(),
+            nn.Conv1d(_TONE_CHANNELS, _TONE_CHANNELS, kernel_size=8, stride=4, padding=2),
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Linear(_TONE_CHANNELS * 256 // 4, embed_dim),
+        )
+
+
+def _histograms(images: Tensor) -> Tensor:
+    """Return the logarithm of how often each of 256 tones occurs, relative to the mean; (B, 3, 256), float32."""
+    tones = (images.detach().float() * 255).round().long().clamp(0, 255).flatten(2)
+    counts = torch.zeros(*tones.shape[:2], 256, device=images.device)
+    counts.scatter_add_(2, tones, counts.new_ones(()).expand_as(tones))
+    return (counts / counts.mean(2, keepdim=True) + _RAREST_TONE).log()
 
 
 def _with_steps(images: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torchvision import tv_tensors
 
 from dsmix_aug import DSMEstimator
-from dsmix_aug.estimator import position_embedding
+from dsmix_aug.estimator import _histograms, position_embedding
 
 TINY = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
 
@@ -71,6 +71,14 @@ def test_position_embedding_tells_every_patch_from_every_other():
     assert embedding[row * 7 + column, 12 + channel].item() == pytest.approx(np.cos(angle), abs=1e-6)
 
 
+def test_histograms_are_those_of_numpy():
+    pixels = np.random.default_rng(0).integers(0, 200, (2, 3, 13, 9), dtype=np.uint8)
+    expected = [[np.bincount(channel.ravel(), minlength=256) for channel in image] for image in pixels]
+    for dtype in (torch.float16, torch.float32, torch.float64):
+        histograms = _histograms(torch.from_numpy(pixels / 255).to(dtype))
+        torch.testing.assert_close(histograms, torch.tensor(np.log(np.divide(expected, 13 * 9 / 256) + 0.03)).float())
+
+
 def test_learns_where_an_image_was_distorted():
     torch.manual_seed(0)
     estimator = DSMEstimator(**TINY)
@@ -117,7 +125,6 @@ def test_compiles_as_one_graph(estimator):
         torch.testing.assert_close(compiled(images), estimator(images))
 
 
-@pytest.mark.fake_cuda
 @pytest.mark.fake_cuda
 def test_runs_on_cuda_without_touching_values():
     from torch._subclasses.fake_tensor import FakeTensorMode

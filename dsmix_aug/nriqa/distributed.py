@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def start(device: str) -> str:
-    """Join the processes that ``torchrun`` started, if it did, until this one exits, and return this process's device."""
+    """Join the processes that ``torchrun`` started, if it did, until exit, and return this process's device."""
     if "RANK" not in os.environ or dist.is_initialized():
         return device
     if device.startswith("cuda"):

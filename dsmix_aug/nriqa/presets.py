@@ -11,7 +11,7 @@ SMALL = Config(
     preset="small",
     remark="about 90 minutes on two CPU cores; far shorter than the paper's training",
     rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
-    dsm=LoopConfig(steps=6000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True),
+    dsm=LoopConfig(steps=12_000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True),
     pretrain=LoopConfig(steps=400, batch_size=32, crop_size=128, learning_rate=1e-3),
     estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
     distillation_weight=4.0,

@@ -225,7 +225,12 @@ def _confidence_bar(shares: tuple[float, float]) -> str:
 def _curves(run: Run) -> str:
     log_of_estimator = read_log(run.folder / "dsm" / "log.jsonl")
     charts = ""
-    for loss, label in {"relative_error": "relative squared error", "pattern": "1 - correlation of maps"}.items():
+    labels_of_estimator = {
+        "relative_error": "relative squared error",
+        "pattern": "1 - correlation of maps",
+        "classes": "cross entropy of the classes",
+    }
+    for loss, label in labels_of_estimator.items():
         curve = {"DSM estimator": [entry[loss] for entry in log_of_estimator]}
         charts += _chart(pictures.draw_curves(curve, label), f"DSM estimator: {label}", width=470)
     logs = {

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy import stats
+from scipy import special, stats
 from torch import nn
 
 from dsmix_aug import DistortionBank, DSMEstimator, sensitivity_map
@@ -46,7 +46,8 @@ def test_dsm_losses_are_relative_error_and_correlation_with_the_true_map(batch):
     batch.images[0] = batch.references[0]  # a flat map of zeros
     batch.images[1:3, :, :20] = batch.references[1:3, :, :20]  # maps that vary; those of noise everywhere do not
     estimator = DSMEstimator(8, embed_dim=16, depth=1, num_heads=2)
-    losses = DSMObjective(estimator)(batch)
+    objective = DSMObjective(estimator, num_classes=5)
+    losses = objective(batch)
     difference = (batch.images.double() - batch.references.double()).abs().mean(1) / 255
     true = difference.unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4)).flatten(1).numpy()
     predicted = estimator(batch.images / 255).detach().double().flatten(1).numpy()
@@ -58,6 +59,9 @@ def test_dsm_losses_are_relative_error_and_correlation_with_the_true_map(batch):
     ]
     assert 0 < np.count_nonzero(patterns) < 6
     assert losses["pattern"].item() == pytest.approx(np.mean(patterns), abs=2e-3)
+    scores = objective.classifier(estimator.forward_features(batch.images / 255).mean((1, 2))).detach().numpy()
+    entropies = -(batch.labels.numpy() * (scores - special.logsumexp(scores, axis=1, keepdims=True))).sum(1)
+    assert losses["classes"].item() == pytest.approx(0.5 * entropies.mean(), rel=1e-4)
     sum(losses.values()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in estimator.parameters())
 
