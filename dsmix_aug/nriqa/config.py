@@ -61,6 +61,8 @@ class Config:
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
         distillation_weight: Weight of the distillation loss beside the class loss.
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
+        trained_share: Share of the pre-trained weights in the backbone that is kept, beside the weights that it started
+            from; 1: the pre-trained ones alone. Rows from scratch always keep them alone.
         feature_autocast: Whether frozen networks run under bfloat16 autocast.
         split_count: Number of train/test splits of a dataset that has no official one.
         seed: Seed of everything drawn.
@@ -86,9 +88,14 @@ class Config:
     distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0
     dsm_weight: float = 10.0
+    trained_share: float = 1.0
     feature_autocast: bool = False
     split_count: int = 10
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trained_share <= 1:
+            raise ValueError(f"trained_share should be in [0, 1], got {self.trained_share}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as plain lists, dicts, numbers and strings, as JSON keeps them."""

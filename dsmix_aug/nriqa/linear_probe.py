@@ -1,4 +1,4 @@
-"""The linear probe: standardisation and ridge regression, from features to a score."""
+"""The linear probe: clipping, standardisation and ridge regression, from features to a score."""
 
 from __future__ import annotations
 
@@ -20,12 +20,20 @@ from dsmix_aug.nriqa.files import replace_when_done
 #: Strengths to choose from. All groups together have a variance of 1, and so has every image's part in the kernel.
 ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 FOLDS = 5
+#: A feature of a photo counts as no lower and no higher than these quantiles of the training photos'.
+CLIP_QUANTILES = (0.05, 0.95)
+
+
+#: The fields of a probe that are arrays, one value per feature each.
+ARRAYS = ("low", "high", "mean", "scale", "coefficients")
 
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """score = (features - mean) / scale @ coefficients + intercept."""
+    """score = (clip(features, low, high) - mean) / scale @ coefficients + intercept."""
 
+    low: np.ndarray
+    high: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
     coefficients: np.ndarray
@@ -33,11 +41,12 @@ class LinearProbe:
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Return the scores of (N, D) features, (N,) float64."""
-        return (features - self.mean) / self.scale @ self.coefficients + self.intercept
+        clipped = np.clip(features, self.low, self.high)
+        return (clipped - self.mean) / self.scale @ self.coefficients + self.intercept
 
     def save(self, path: Path, description: dict[str, str]) -> None:
         """Write the probe and what it was trained on to a safetensors file, in one piece."""
-        arrays = {"mean": self.mean, "scale": self.scale, "coefficients": self.coefficients}
+        arrays = {name: getattr(self, name) for name in ARRAYS}
         metadata = {**description, "intercept": json.dumps(self.intercept)}
         with replace_when_done(path) as temporary:
             safetensors.numpy.save_file(arrays, temporary, metadata)
@@ -54,8 +63,11 @@ class LinearProbe:
 def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, contents: np.ndarray) -> LinearProbe:
     """Fit a probe; its regularisation is chosen by cross-validation inside what is given here.
 
-    Features are standardised, and divided by the square root of the width of their group: each statistic of each
-    feature map then has the same say, where otherwise the last map with its many channels would drown the early ones.
+    Features are clipped to the range that most training photos keep to. Pre-trained features answer to distortions that
+    the training photos hardly show, such as heavy noise, with values far outside of it, and there a line goes on to
+    rise or fall, to scores of any size. Then they are standardised, and divided by the square root of the width of
+    their group: each statistic of each feature map has the same say, where otherwise the last map with its many
+    channels would drown the early ones.
     The ridge is solved in its dual form, where one product of the features serves every fold and every strength.
 
     Args:
@@ -64,9 +76,11 @@ def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, c
         scores: (N,).
         contents: (N,) names; images of one content stay in one fold. A single content is parted by image.
     """
-    scaler = StandardScaler().fit(features.astype(np.float64))
+    low, high = np.quantile(features, CLIP_QUANTILES, axis=0)
+    clipped = np.clip(features.astype(np.float64), low, high)
+    scaler = StandardScaler().fit(clipped)
     scale = scaler.scale_ * np.repeat(np.sqrt(np.multiply(widths, len(widths))), widths)
-    standardized = (features - scaler.mean_) / scale
+    standardized = (clipped - scaler.mean_) / scale
     intercept = float(scores.mean())
     if len(np.unique(contents)) == 1:
         contents = np.arange(len(scores))
@@ -79,4 +93,4 @@ def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, c
     with threadpool_limits(1, user_api="blas"):  # products this small lose more to waiting threads than they gain
         search.fit(standardized @ standardized.T, scores - intercept, groups=contents)
         coefficients = standardized.T @ search.best_estimator_.dual_coef_
-    return LinearProbe(scaler.mean_, scale, coefficients, intercept)
+    return LinearProbe(low, high, scaler.mean_, scale, coefficients, intercept)

@@ -19,14 +19,13 @@ from dsmix_aug.nriqa.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.config import Config
 from dsmix_aug.nriqa.features import extract_features
 from dsmix_aug.nriqa.files import read_json, replace_when_done
-from dsmix_aug.nriqa.linear_probe import LinearProbe
+from dsmix_aug.nriqa.linear_probe import ARRAYS, LinearProbe
 from dsmix_aug.nriqa.rows import Row, rows_of
 from dsmix_aug.nriqa.stages.pretrain import load_network
 from dsmix_aug.nriqa.stages.probe import find_head, row_features
 from dsmix_aug.nriqa.teacher import build_teacher
 
 _METADATA_KEY = "dsmix_aug.QualityModel"
-_PROBE = ("mean", "scale", "coefficients")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class QualityModel:
         path = Path(path)
         if path.suffix != ".safetensors":
             raise ValueError(f"path should end in .safetensors, got {path}")
-        tensors = {f"probe/{name}": torch.from_numpy(getattr(self.probe, name)).float() for name in _PROBE}
+        tensors = {f"probe/{name}": torch.from_numpy(getattr(self.probe, name)).float() for name in ARRAYS}
         for name, network in zip(self.row.networks, self.networks, strict=True):
             if name != "teacher":
                 tensors |= {f"{name}/{key}": _compact(tensor) for key, tensor in network.state_dict().items()}
@@ -123,7 +122,7 @@ class QualityModel:
             description: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
             entries = description.pop("row")
             row = Row(**{**entries, "networks": tuple(entries["networks"])})
-            arrays = {name: tensors[f"probe/{name}"].double().numpy() for name in _PROBE}
+            arrays = {name: tensors[f"probe/{name}"].double().numpy() for name in ARRAYS}
             probe = LinearProbe(**arrays, intercept=description.pop("intercept"))
             networks = tuple(
                 _restore(name, description["backbone"], description["teacher"], tensors).to(device)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from dsmix_aug.nriqa.linear_probe import ALPHAS, LinearProbe, fit_probe
 
@@ -24,7 +24,9 @@ def test_equals_scikit_learns_ridge_at_the_strength_it_chose(data):
     features, scores, groups = data
     probe = fit_probe(features, [1] * 90, scores, groups)
     new = np.random.default_rng(1).normal(5, 3, size=(20, 90))
-    ridges = [make_pipeline(StandardScaler(), Ridge(90 * alpha)).fit(features, scores) for alpha in ALPHAS]
+    low, high = np.percentile(features, [5, 95], axis=0)
+    clip = FunctionTransformer(lambda given: given.clip(low, high))
+    ridges = [make_pipeline(clip, StandardScaler(), Ridge(90 * alpha)).fit(features, scores) for alpha in ALPHAS]
     distances = [np.abs(ridge.predict(new) - probe.predict(new)).max() for ridge in ridges]
     assert min(distances) < 1e-3 * scores.std()
     assert sorted(distances)[1] > 1e-2 * scores.std()  # the strengths can be told apart
@@ -33,14 +35,26 @@ def test_equals_scikit_learns_ridge_at_the_strength_it_chose(data):
     assert np.argmin(distances) == np.argmin([loss.mean() for loss in losses])
 
 
+def test_does_not_extrapolate(data):
+    """Features far outside of what the probe was fitted to count as lying at the edge of it."""
+    features, scores, groups = data
+    probe = fit_probe(features, [1] * 90, scores, groups)
+    low, high = np.percentile(features, [5, 95], axis=0)
+    is_high = np.random.default_rng(2).random((20, 90)) < 0.5
+    far = np.where(is_high, 1e9, -1e9)
+    np.testing.assert_allclose(probe.predict(far), probe.predict(np.where(is_high, high, low)))
+
+
 def test_strength_is_chosen_across_contents():
     """Features that tell contents apart and nothing else: only folds by content see that they are useless."""
     rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(30), 5)
-    features = rng.normal(size=(30, 60))[groups] + 0.01 * rng.normal(size=(150, 60))
-    scores = rng.normal(size=30)[groups]
-    by_content, by_image = (fit_probe(features, [60], scores, folds).coefficients for folds in (groups, np.arange(150)))
-    assert np.linalg.norm(by_content) < np.linalg.norm(by_image) / 3
+    groups = np.repeat(np.arange(100), 4)
+    features = rng.normal(size=(100, 100))[groups] + 0.01 * rng.normal(size=(400, 100))
+    scores = rng.normal(size=100)[groups]
+    by_content, by_image = (
+        fit_probe(features, [100], scores, folds).coefficients for folds in (groups, np.arange(400))
+    )
+    assert np.linalg.norm(by_content) < np.linalg.norm(by_image) / 30
 
 
 def test_a_single_content_is_parted_by_image(data):

@@ -28,7 +28,8 @@ def model():
     networks = (build_teacher("efficientnet_lite0"), build_backbone("efficientnet_lite0", "random").eval())
     rng = np.random.default_rng(0)
     width = 2 * 4 * sum(networks[0].channels)
-    probe = LinearProbe(rng.normal(size=width), rng.uniform(1, 2, width), rng.normal(size=width), 0.5)
+    low, mean, coefficients = rng.normal(size=(3, width))
+    probe = LinearProbe(low, low + 1, mean, rng.uniform(1, 2, width), coefficients, 0.5)
     return QualityModel(
         row=Row("both", ("teacher", "dsmix")),
         backbone="efficientnet_lite0",

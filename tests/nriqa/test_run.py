@@ -57,6 +57,7 @@ def test_settings_are_changed_by_name(name, text, value):
         ("pretrain.steps", "many", "pretrain.steps should be int, got 'many'"),
         ("weighting", "area", "weighting should be one of mass, mass_per_class, retained, got 'area'"),
         ("dsm.autocast", "1", "dsm.autocast should be one of true, false, got '1'"),
+        ("trained_share", "1.5", r"trained_share should be in \[0, 1\], got 1.5"),
         ("pretrain.stepz", "3", "pretrain.stepz is no setting"),
         ("pretrain", "3", "pretrain is no setting"),
         ("rows", "dsmix", "rows is no setting"),

@@ -20,7 +20,7 @@ from dsmix_aug.nriqa.presets import PRESETS
 from dsmix_aug.nriqa.rows import ROWS
 from dsmix_aug.nriqa.stages.dsm import DSMObjective, check_estimator
 from dsmix_aug.nriqa.stages.evaluate import summarize
-from dsmix_aug.nriqa.stages.pretrain import PretrainObjective
+from dsmix_aug.nriqa.stages.pretrain import PretrainObjective, interpolate_weights
 
 
 class Tiny(Backbone):
@@ -64,6 +64,25 @@ def test_dsm_losses_are_relative_error_and_correlation_with_the_true_map(batch):
     assert losses["classes"].item() == pytest.approx(0.5 * entropies.mean(), rel=1e-4)
     sum(losses.values()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in estimator.parameters())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_weights_are_interpolated_between_start_and_end_of_training(share):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(3):
+        network(torch.rand(2, 3, 8, 8)).square().sum().backward()
+        optimizer.step()
+    end = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    interpolate_weights(network, start, share)
+    for name, tensor in network.state_dict().items():
+        is_counter = name.endswith("num_batches_tracked")
+        expected = end[name] if is_counter else share * end[name].double() + (1 - share) * start[name].double()
+        assert tensor.dtype == end[name].dtype
+        np.testing.assert_allclose(tensor.double(), expected, rtol=1e-5, atol=1e-7)
+        assert is_counter or not torch.equal(start[name], end[name])
 
 
 @pytest.mark.parametrize("teacher_width", [8, 12])

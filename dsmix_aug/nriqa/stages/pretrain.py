@@ -113,7 +113,9 @@ def load_network(folder: Path, config: Config, name: str, device: str) -> Backbo
 
 def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
     config = run.config
-    backbone = _new_backbone(config, "random" if pretraining.from_scratch else config.initial_weights)
+    initial_weights = "random" if pretraining.from_scratch else config.initial_weights
+    backbone = _new_backbone(config, initial_weights)
+    initial_state = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     distillation = None
     if pretraining.distill:
         teacher = build_teacher(config.teacher)
@@ -141,7 +143,31 @@ def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
         seed=derive_seed(config.seed, "pretrain", "batches"),  # the same for every pre-training
     )
     train(objective, batches, config.pretrain, run, part)
+    if initial_weights != "random":
+        interpolate_weights(backbone, initial_state, config.trained_share)
     return backbone
+
+
+def interpolate_weights(network: nn.Module, initial_state: dict[str, Tensor], share: float) -> None:
+    """Set a trained network's weights, and its batch norms' statistics, to share * trained + (1 - share) * initial.
+
+    Training on synthetic distortions makes features that answer to what it has seen, and to anything else strangely;
+    half-way back they keep most of what was learned and answer to the rest as before.
+
+    Args:
+        network: The trained network.
+        initial_state: ``state_dict()`` of the network before it was trained.
+        share: In [0, 1].
+
+    Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, equation 1.
+    """
+    state = network.state_dict()
+    network.load_state_dict(
+        {
+            name: initial_state[name].to(tensor.device).lerp(tensor, share) if tensor.is_floating_point() else tensor
+            for name, tensor in state.items()
+        }
+    )
 
 
 def _new_backbone(config: Config, initial_weights: str) -> Backbone:
