@@ -53,8 +53,14 @@ class LinearProbe:
 
     @classmethod
     def load(cls, path: Path) -> tuple[LinearProbe, dict[str, str]]:
-        """Read what :meth:`save` wrote: the probe and its description."""
+        """Read what :meth:`save` wrote: the probe and its description.
+
+        Raises:
+            ValueError: If the file holds something else, such as a probe of an older version.
+        """
         arrays = safetensors.numpy.load_file(path)
+        if set(arrays) != set(ARRAYS):
+            raise ValueError(f"{path} should hold {', '.join(ARRAYS)}, got {', '.join(sorted(arrays))}")
         with safetensors.safe_open(path, framework="numpy") as file:
             description = dict(file.metadata())
         return cls(**arrays, intercept=json.loads(description.pop("intercept"))), description

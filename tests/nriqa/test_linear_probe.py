@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -71,3 +72,11 @@ def test_round_trip(data, tmp_path):
     assert description == {"row": "dsmix", "dataset": "toy"}
     assert np.array_equal(loaded.predict(data[0]), probe.predict(data[0]))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_probe_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "probe.safetensors"
+    arrays = {name: np.zeros(3) for name in ("mean", "scale", "coefficients")}
+    safetensors.numpy.save_file(arrays, path, {"intercept": "0.5"})
+    with pytest.raises(ValueError, match="should hold low, high, mean, scale, coefficients, got coefficients, mean"):
+        LinearProbe.load(path)

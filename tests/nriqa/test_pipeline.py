@@ -1,6 +1,7 @@
 """The whole path at smoke size, through the scripts that users run: results, resuming, bad photos, bad arguments."""
 
 import json
+import re
 import runpy
 import shutil
 import signal
@@ -21,6 +22,7 @@ from PIL import Image
 from torchvision.models import WeightsEnum
 
 from dsmix_aug import DSMEstimator
+from dsmix_aug.nriqa.backbones import build_backbone
 from dsmix_aug.nriqa.config import Machine
 from dsmix_aug.nriqa.features import extract_features
 from dsmix_aug.nriqa.presets import PRESETS
@@ -153,6 +155,17 @@ def test_the_papers_preset_runs_a_few_steps(tmp_path, backbone, monkeypatch):
     assert all(torch.isfinite(features).all() for features in network(torch.rand(1, 3, 100, 120)))
 
 
+def test_a_share_of_zero_leaves_imagenets_weights_but_rows_from_scratch_are_as_trained(tmp_path):
+    rows = ("no_mixing_undistilled", "dsmix_from_scratch")
+    config = replace(PRESETS["smoke"], rows=rows, trained_share=0.0)
+    run_pretrain(Run(tmp_path, config, Machine()))
+    tuned, scratch = (load_network(tmp_path, config, row, "cpu").state_dict() for row in rows)
+    imagenet = build_backbone("efficientnet_lite0", "imagenet").state_dict()
+    for name, tensor in imagenet.items():
+        assert torch.equal(tuned[name], tensor) or name.endswith("num_batches_tracked")
+    assert scratch["network._bn0.running_mean"].abs().max() > 0  # where training starts from random weights, it is 0
+
+
 def test_another_config_under_the_same_name_is_refused(copy, capsys):
     with pytest.raises(SystemExit) as stop:
         run_script("nriqa_pipeline.py", "--preset", "smoke", "--out", copy.parent, "--name", "copy", "--seed", 1)
@@ -245,6 +258,15 @@ def test_the_ablation_runs_every_row_and_compares_seeds(tmp_path):
     assert refused.returncode == 2
     assert "--data should be NAME=PATH, got 'nothing'" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_label_gap_of_a_run(finished, capsys):
+    log = (finished / "pretrain" / "dsmix" / "log.jsonl").read_text().splitlines()
+    run_script("../docs/recipes/label_gap.py", finished, "dsmix")
+    loss, entropy, gap = map(float, re.findall(r"\d+\.\d+", capsys.readouterr().out))
+    assert loss == pytest.approx(json.loads(log[-1])["classes"], abs=1e-3)  # the last quarter of four steps
+    assert 0 < entropy < np.log(2)  # two labels at most share an image
+    assert gap == pytest.approx(loss - entropy, abs=2e-3)
 
 
 def test_scores_and_maps_of_photos(finished, tmp_path, capsys):
