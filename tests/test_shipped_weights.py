@@ -72,6 +72,19 @@ def test_quality_falls_as_distortions_grow(tmp_path):
     assert (weak > strong).all()
 
 
+@pytest.mark.parametrize("name", CROPS)
+def test_quality_falls_on_beyond_the_banks_levels(name, tmp_path):
+    """White noise up to three times as strong as the bank's strongest, which authentic photos do not show."""
+    photo = read_crop(name) / 255
+    noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+    paths = []
+    for deviation in (0.02, 0.08, 0.32):
+        image = (photo + deviation * noise).clamp(0, 1).mul(255).round().to(torch.uint8)
+        paths.append(tmp_path / f"{deviation}.png")
+        Image.fromarray(image.movedim(0, -1).numpy()).save(paths[-1])
+    assert (np.diff(QualityModel.from_pretrained("small").score(paths)) < 0).all()
+
+
 @pytest.mark.parametrize(
     ("kind", "load"),
     [("dsm_estimator", DSMEstimator.from_pretrained), ("quality_model", QualityModel.from_pretrained)],
