@@ -22,8 +22,6 @@ ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 FOLDS = 5
 #: A feature of a photo counts as no lower and no higher than these quantiles of the training photos'.
 CLIP_QUANTILES = (0.05, 0.95)
-
-
 #: The fields of a probe that are arrays, one value per feature each.
 ARRAYS = ("low", "high", "mean", "scale", "coefficients")
 
