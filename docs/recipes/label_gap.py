@@ -11,13 +11,11 @@ from pathlib import Path
 import torch
 
 from dsmix_aug import DistortionBank
-from dsmix_aug.nriqa.batches import DistortedCrops
 from dsmix_aug.nriqa.config import Config
 from dsmix_aug.nriqa.datasets import load_photos
 from dsmix_aug.nriqa.files import read_json
-from dsmix_aug.nriqa.mixing import make_mixer
 from dsmix_aug.nriqa.rows import PRETRAININGS
-from dsmix_aug.nriqa.seeds import derive_seed
+from dsmix_aug.nriqa.stages.pretrain import make_batches
 from dsmix_aug.nriqa.training import read_log
 
 
@@ -34,9 +32,7 @@ def main() -> None:
     for name in args.pretrainings:
         log = read_log(args.run / "pretrain" / name / "log.jsonl")
         loss = sum(log[step]["classes"] for step in last_quarter) / len(last_quarter)
-        mixer = make_mixer(PRETRAININGS[name], config, bank, photos)
-        seed = derive_seed(config.seed, "pretrain", "batches")
-        batches = DistortedCrops(photos, config.photo_side, loop, bank, mixer, seed)
+        batches = make_batches(PRETRAININGS[name], config, bank, photos)
         numbers = [step * loop.shards + shard for step in last_quarter for shard in range(loop.shards)]
         entropies = torch.stack([torch.special.entr(batches[number].labels).sum(1).mean() for number in numbers])
         entropy = float(entropies.mean())

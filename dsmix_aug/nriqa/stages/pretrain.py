@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsmix_aug import sensitivity_map
+from dsmix_aug import DistortionBank, sensitivity_map
 from dsmix_aug.nriqa import distributed
 from dsmix_aug.nriqa.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.batches import Batch, DistortedCrops
@@ -134,18 +135,25 @@ def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
         config.patch_size,
         config.dsm_weight if pretraining.dsm_head else 0.0,
     )
-    batches = DistortedCrops(
-        run.photos.training,
-        config.photo_side,
-        config.pretrain,
-        run.bank,
-        make_mixer(pretraining, config, run.bank, run.photos.training),
-        seed=derive_seed(config.seed, "pretrain", "batches"),  # the same for every pre-training
-    )
+    batches = make_batches(pretraining, config, run.bank, run.photos.training)
     train(objective, batches, config.pretrain, run, part)
     if initial_weights != "random":
         interpolate_weights(backbone, initial_state, config.trained_share)
     return backbone
+
+
+def make_batches(
+    pretraining: Pretraining, config: Config, bank: DistortionBank, photos: Sequence[Path]
+) -> DistortedCrops:
+    """Return the batches of a pre-training, by number; all pre-trainings of a config draw the same crops."""
+    return DistortedCrops(
+        photos,
+        config.photo_side,
+        config.pretrain,
+        bank,
+        make_mixer(pretraining, config, bank, photos),
+        seed=derive_seed(config.seed, "pretrain", "batches"),
+    )
 
 
 def interpolate_weights(network: nn.Module, initial_state: dict[str, Tensor], share: float) -> None:
