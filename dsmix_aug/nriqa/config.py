@@ -61,8 +61,9 @@ class Config:
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
         distillation_weight: Weight of the distillation loss beside the class loss.
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
-        trained_share: Share of the pre-trained weights in the backbone that is kept, beside the weights that it started
-            from; 1: the pre-trained ones alone. Rows from scratch always keep them alone.
+        trained_share: Share of the pre-trained weights in a backbone whose features stand alone; the rest is the
+            weights that it started from. 1: the pre-trained ones as they are, as in every row that has several
+            networks' features side by side or starts from scratch.
         feature_autocast: Whether frozen networks run under bfloat16 autocast.
         split_count: Number of train/test splits of a dataset that has no official one.
         seed: Seed of everything drawn.

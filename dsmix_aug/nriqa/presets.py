@@ -15,6 +15,7 @@ SMALL = Config(
     pretrain=LoopConfig(steps=400, batch_size=32, crop_size=128, learning_rate=1e-3),
     estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
     distillation_weight=4.0,
+    trained_share=0.5,
     feature_autocast=True,
 )
 
@@ -45,7 +46,6 @@ PRESETS = {
         preset="ablation",
         remark="every row on a budget of minutes each, to compare rows with one another",
         rows=tuple(ROWS),
-        trained_share=0.5,
     ),
     "paper": Config(
         preset="paper",

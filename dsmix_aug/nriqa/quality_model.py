@@ -21,7 +21,7 @@ from dsmix_aug.nriqa.features import extract_features
 from dsmix_aug.nriqa.files import read_json, replace_when_done
 from dsmix_aug.nriqa.linear_probe import ARRAYS, LinearProbe
 from dsmix_aug.nriqa.rows import Row, rows_of
-from dsmix_aug.nriqa.stages.pretrain import load_network
+from dsmix_aug.nriqa.stages.pretrain import load_networks
 from dsmix_aug.nriqa.stages.probe import find_head, row_features
 from dsmix_aug.nriqa.teacher import build_teacher
 
@@ -152,7 +152,7 @@ def load_from_run(folder: Path, row_name: str | None, dataset: str | None, devic
     rows = rows_of(config)
     if name not in rows:
         raise ValueError(f"row should be one of {', '.join(rows)}, got {name!r}")
-    networks = tuple(load_network(folder, config, network, device) for network in rows[name].networks)
+    networks = load_networks(folder, config, rows[name], device)
     probe, description = LinearProbe.load(find_head(folder, name, dataset))
     return QualityModel(
         row=rows[name],

@@ -26,13 +26,14 @@ from dsmix_aug.nriqa.backbones import build_backbone
 from dsmix_aug.nriqa.config import Machine
 from dsmix_aug.nriqa.features import extract_features
 from dsmix_aug.nriqa.presets import PRESETS
+from dsmix_aug.nriqa.rows import ROWS
 from dsmix_aug.nriqa.run import Run
 from dsmix_aug.nriqa.stages.dsm import run_dsm
-from dsmix_aug.nriqa.stages.pretrain import load_network, run_pretrain
+from dsmix_aug.nriqa.stages.pretrain import load_networks, run_pretrain
 from dsmix_aug.nriqa.teacher import build_teacher
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ROWS = list(PRESETS["smoke"].rows)
+SMOKE_ROWS = list(PRESETS["smoke"].rows)
 MAIN_ROWS = [
     f"{prefix}{row}" for prefix in ("", "teacher_and_") for row in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
 ]
@@ -61,7 +62,7 @@ def copy(finished, tmp_path):
 
 def test_all_that_a_run_leaves(finished):
     results = pd.read_csv(finished / "results.csv")
-    assert list(results["row"]) == ROWS
+    assert list(results["row"]) == SMOKE_ROWS
     assert results[["srcc", "plcc", "krcc", "rmse"]].notna().all(axis=None)
     assert results["target"].str.contains("SSIM").all()
     DSMEstimator.from_pretrained(finished / "dsm" / "estimator.safetensors")
@@ -151,18 +152,21 @@ def test_the_papers_preset_runs_a_few_steps(tmp_path, backbone, monkeypatch):
         losses = [json.loads(line)["loss"] for line in (run.folder / part / "log.jsonl").read_text().splitlines()]
         assert len(losses) == 2
         assert np.isfinite(losses).all()
-    network = load_network(run.folder, config, "dsmix", "cpu")
+    (network,) = load_networks(run.folder, config, ROWS["dsmix"], "cpu")
     assert all(torch.isfinite(features).all() for features in network(torch.rand(1, 3, 100, 120)))
 
 
-def test_a_share_of_zero_leaves_imagenets_weights_but_rows_from_scratch_are_as_trained(tmp_path):
-    rows = ("no_mixing_undistilled", "dsmix_from_scratch")
+def test_a_share_sets_back_what_stands_alone_and_started_from_imagenet(tmp_path):
+    rows = ("no_mixing", "dsmix_from_scratch", "teacher_and_no_mixing")
     config = replace(PRESETS["smoke"], rows=rows, trained_share=0.0)
     run_pretrain(Run(tmp_path, config, Machine()))
-    tuned, scratch = (load_network(tmp_path, config, row, "cpu").state_dict() for row in rows)
+    alone, scratch, beside = (load_networks(tmp_path, config, ROWS[row], "cpu")[-1].state_dict() for row in rows)
+    saved = safetensors.torch.load_file(tmp_path / "pretrain" / "no_mixing" / "backbone.safetensors")
     imagenet = build_backbone("efficientnet_lite0", "imagenet").state_dict()
-    for name, tensor in imagenet.items():
-        assert torch.equal(tuned[name], tensor) or name.endswith("num_batches_tracked")
+    weights = [name for name in imagenet if not name.endswith("num_batches_tracked")]
+    assert all(torch.equal(alone[name], imagenet[name]) for name in weights)
+    assert all(torch.equal(beside[name], saved[name]) for name in weights)
+    assert not all(torch.equal(beside[name], imagenet[name]) for name in weights)
     assert scratch["network._bn0.running_mean"].abs().max() > 0  # where training starts from random weights, it is 0
 
 

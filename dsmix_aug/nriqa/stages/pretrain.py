@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import safetensors.torch
 import torch
@@ -19,7 +20,7 @@ from dsmix_aug.nriqa.distillation import Distillation
 from dsmix_aug.nriqa.files import replace_when_done
 from dsmix_aug.nriqa.mixing import make_mixer
 from dsmix_aug.nriqa.photos import to_float
-from dsmix_aug.nriqa.rows import PRETRAININGS, Pretraining, pretrainings_of
+from dsmix_aug.nriqa.rows import PRETRAININGS, Pretraining, Row, pretrainings_of
 from dsmix_aug.nriqa.run import Run
 from dsmix_aug.nriqa.seeds import derive_seed
 from dsmix_aug.nriqa.teacher import build_teacher
@@ -87,36 +88,44 @@ def run_pretrain(run: Run) -> None:
                     safetensors.torch.save_file(state, temporary)
 
 
-def load_network(folder: Path, config: Config, name: str, device: str) -> Backbone:
-    """Return one of the frozen networks that rows take features from, in eval mode.
+def load_networks(folder: Path, config: Config, row: Row, device: str) -> tuple[Backbone, ...]:
+    """Return the frozen networks that a row takes features from, in eval mode.
 
     Args:
         folder: The run's folder.
-        config: The run's config.
-        name: ``"teacher"``, ``"random"`` or the name of a pre-training.
-        device: Where to put it.
+        config: The run's config; a pre-trained network that stands alone is set back by its ``trained_share``.
+        row: The row.
+        device: Where to put them.
 
     Raises:
-        FileNotFoundError: If the pre-training is not finished.
+        FileNotFoundError: If a pre-training is not finished.
     """
+    share = config.trained_share if len(row.networks) == 1 else 1.0
+    networks = [_load_network(folder, config, name, share) for name in row.networks]
+    return tuple(network.eval().requires_grad_(False).to(device) for network in networks)
+
+
+def _load_network(folder: Path, config: Config, name: str, share: float) -> Backbone:
     if name == "teacher":
-        backbone = build_teacher(config.teacher)
-        assert backbone is not None  # rows_of leaves such rows out where there is no teacher
-    else:
-        backbone = _new_backbone(config, "random")
+        teacher = build_teacher(config.teacher)
+        assert teacher is not None  # rows_of leaves such rows out where there is no teacher
+        return teacher
+    backbone = _new_backbone(config, "random")
     if name in PRETRAININGS:
         path = folder / "pretrain" / name / "backbone.safetensors"
         if not path.is_file():
             raise FileNotFoundError(f"{folder} has no pre-trained {name!r}: run the stage 'pretrain' first")
-        backbone.load_state_dict(safetensors.torch.load_file(path))
-    return backbone.eval().requires_grad_(False).to(device)
+        state = safetensors.torch.load_file(path)
+        start = _initial_weights(config, PRETRAININGS[name])
+        if start != "random" and share < 1:
+            state = interpolate_weights(_new_backbone(config, start).state_dict(), state, share)
+        backbone.load_state_dict(state)
+    return backbone
 
 
 def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
     config = run.config
-    initial_weights = "random" if pretraining.from_scratch else config.initial_weights
-    backbone = _new_backbone(config, initial_weights)
-    initial_state = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    backbone = _new_backbone(config, _initial_weights(config, pretraining))
     distillation = None
     if pretraining.distill:
         teacher = build_teacher(config.teacher)
@@ -137,8 +146,6 @@ def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
     )
     batches = make_batches(pretraining, config, run.bank, run.photos.training)
     train(objective, batches, config.pretrain, run, part)
-    if initial_weights != "random":
-        interpolate_weights(backbone, initial_state, config.trained_share)
     return backbone
 
 
@@ -156,26 +163,27 @@ def make_batches(
     )
 
 
-def interpolate_weights(network: nn.Module, initial_state: dict[str, Tensor], share: float) -> None:
-    """Set a trained network's weights, and its batch norms' statistics, to share * trained + (1 - share) * initial.
+def interpolate_weights(initial: dict[str, Tensor], trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Return share * trained + (1 - share) * initial, batch norms' statistics included; their counters are trained's.
 
     Training on synthetic distortions makes features that answer to what it has seen, and to anything else strangely;
     half-way back they keep most of what was learned and answer to the rest as before.
 
     Args:
-        network: The trained network.
-        initial_state: ``state_dict()`` of the network before it was trained.
+        initial: ``state_dict()`` of a network before it was trained.
+        trained: The same after that.
         share: In [0, 1].
 
     Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, equation 1.
     """
-    state = network.state_dict()
-    network.load_state_dict(
-        {
-            name: initial_state[name].to(tensor.device).lerp(tensor, share) if tensor.is_floating_point() else tensor
-            for name, tensor in state.items()
-        }
-    )
+    return {
+        name: initial[name].lerp(tensor, share) if tensor.is_floating_point() else tensor
+        for name, tensor in trained.items()
+    }
+
+
+def _initial_weights(config: Config, pretraining: Pretraining) -> Literal["imagenet", "random"]:
+    return "random" if pretraining.from_scratch else config.initial_weights
 
 
 def _new_backbone(config: Config, initial_weights: str) -> Backbone:

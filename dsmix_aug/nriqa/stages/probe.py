@@ -18,7 +18,7 @@ from dsmix_aug.nriqa.files import replace_when_done
 from dsmix_aug.nriqa.linear_probe import LinearProbe, fit_probe
 from dsmix_aug.nriqa.rows import Row
 from dsmix_aug.nriqa.run import Run
-from dsmix_aug.nriqa.stages.pretrain import load_network
+from dsmix_aug.nriqa.stages.pretrain import load_networks
 
 PART = "probe"
 #: Beside the run's folder: runs that differ in their seed share the teacher's features.
@@ -94,7 +94,7 @@ def row_features(
 
 def _probe_row(run: Run, name: str) -> pd.DataFrame:
     row = run.rows[name]
-    networks = [load_network(run.folder, run.config, network, run.device) for network in row.networks]
+    networks = load_networks(run.folder, run.config, row, run.device)
     features = {}
     for scored in run.scored_sets:
         features[scored.name], widths = row_features(row, networks, partial(_features_of, run, scored))
