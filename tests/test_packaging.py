@@ -88,7 +88,7 @@ def test_readme_shows_the_example():
     "script",
     [
         "examples/collate_quickstart.py",
-        *(f"docs/recipes/{name}.py" for name in ("map_cache", "worker_independent_batches")),
+        *(f"docs/recipes/{name}.py" for name in ("map_cache", "map_variation", "worker_independent_batches")),
     ],
 )
 def test_documented_scripts_run(script: str, tmp_path: Path):
