@@ -2,7 +2,7 @@
 
     python docs/recipes/map_variation.py
 
-Where it is small, labels weighted by the map are those weighted by area. Means over levels and photos of scikit-image.
+Where it is small, the map weighs the parts of an image as area does. Means over levels and photos of scikit-image.
 """
 
 import skimage.data

@@ -33,7 +33,6 @@ from dsmix_aug.nriqa.stages.pretrain import load_networks, run_pretrain
 from dsmix_aug.nriqa.teacher import build_teacher
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SMOKE_ROWS = list(PRESETS["smoke"].rows)
 MAIN_ROWS = [
     f"{prefix}{row}" for prefix in ("", "teacher_and_") for row in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
 ]
@@ -62,7 +61,7 @@ def copy(finished, tmp_path):
 
 def test_all_that_a_run_leaves(finished):
     results = pd.read_csv(finished / "results.csv")
-    assert list(results["row"]) == SMOKE_ROWS
+    assert list(results["row"]) == list(PRESETS["smoke"].rows)
     assert results[["srcc", "plcc", "krcc", "rmse"]].notna().all(axis=None)
     assert results["target"].str.contains("SSIM").all()
     DSMEstimator.from_pretrained(finished / "dsm" / "estimator.safetensors")
