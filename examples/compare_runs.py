@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from dsmix_aug.nriqa.comparison import average, compare, read_runs
-from dsmix_aug.nriqa.files import replace_when_done
+from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
+
+from dsmix_aug.nriqa.base.files import replace_when_done
 
 
 def main() -> None:

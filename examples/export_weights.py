@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from dsmix_aug._weights import CHECKSUMS
-from dsmix_aug.nriqa.files import file_hash, write_text
+from dsmix_aug.nriqa.base.files import file_hash, write_text
 from dsmix_aug.nriqa.quality_model import load_from_run
 from dsmix_aug.nriqa.stages.dsm import load_estimator
+from dsmix_aug.weights import CHECKSUMS
 
 
 def main() -> None:

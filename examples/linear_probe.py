@@ -4,9 +4,9 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
 
-from dsmix_aug.nriqa import distributed
+from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.command_line import make_parser, open_run, print_skipped
-from dsmix_aug.nriqa.report import caveat, format_table
+from dsmix_aug.nriqa.report.page import caveat, format_table
 from dsmix_aug.nriqa.stages import run_evaluate, run_probe
 from dsmix_aug.nriqa.stages.evaluate import read_results
 

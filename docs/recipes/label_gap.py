@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 
 from dsmix_aug import DistortionBank
-from dsmix_aug.nriqa.config import Config
+from dsmix_aug.nriqa.base.files import read_json
 from dsmix_aug.nriqa.datasets import load_photos
-from dsmix_aug.nriqa.files import read_json
-from dsmix_aug.nriqa.rows import PRETRAININGS
+from dsmix_aug.nriqa.runs.config import Config
+from dsmix_aug.nriqa.runs.rows import PRETRAININGS
 from dsmix_aug.nriqa.stages.pretrain import make_batches
-from dsmix_aug.nriqa.training import read_log
+from dsmix_aug.nriqa.stages.training import read_log
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from dsmix_aug._tensors import to_device
 from dsmix_aug.distortions import _checks
 
 RangeMode = Literal["clip", "kadis"]
@@ -156,11 +156,6 @@ class Distortion(ABC):
     def values_at(self, levels: Sequence[int], like: Tensor) -> Tensor:
         """Return the parameter of each sample as (N, 1, 1, 1), with dtype and device of ``like``."""
         return to_device([self.values[level - 1] for level in levels], like.device, like.dtype).view(-1, 1, 1, 1)
-
-
-def to_device(values: Sequence[Any] | np.ndarray, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """Turn host numbers into a tensor on ``device`` without making the host wait for it."""
-    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
 
 
 def by_level(levels: Sequence[int]) -> Iterator[tuple[int, list[int]]]:

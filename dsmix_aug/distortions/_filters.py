@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dsmix_aug.distortions._distortion import by_level, to_device
+from dsmix_aug._tensors import to_device
+from dsmix_aug.distortions._distortion import by_level
 
 Kernel = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsmix_aug.distortions._distortion import to_device
+from dsmix_aug._tensors import to_device
 
 # Tables K.1 and K.2 of the JPEG standard: steps of the quantizer at quality 50, for brightness and for colour.
 LUMA_TABLE = (

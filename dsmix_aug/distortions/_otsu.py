@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsmix_aug.distortions._distortion import to_device
+from dsmix_aug._tensors import to_device
 
 
 def multi_otsu(histograms: Tensor, num_thresholds: Sequence[int]) -> Tensor:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dsmix_aug._tensors import to_device
 from dsmix_aug.distortions import _checks
-from dsmix_aug.distortions._distortion import REGISTRY, Distortion, Draws, RangeMode, to_device
+from dsmix_aug.distortions._distortion import REGISTRY, Distortion, Draws, RangeMode
 
 #: The 25 distortion types of KADID-10k, in its order.
 KADID_10K = (

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dsmix_aug._tensors import to_device
 from dsmix_aug.distortions import _fields
 from dsmix_aug.distortions._cache import cache_sized_parts
 from dsmix_aug.distortions._cubic import displace
-from dsmix_aug.distortions._distortion import Distortion, Draws, register, to_device
+from dsmix_aug.distortions._distortion import Distortion, Draws, register
 from dsmix_aug.distortions._otsu import multi_otsu
 
 

@@ -7,11 +7,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from dsmix_aug.nriqa.config import Config, Machine
 from dsmix_aug.nriqa.datasets import LOADERS
-from dsmix_aug.nriqa.presets import PRESETS
-from dsmix_aug.nriqa.rows import ROWS
-from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.runs.config import Config, Machine
+from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.rows import ROWS
+from dsmix_aug.nriqa.runs.run import Run
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:

@@ -14,16 +14,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from dsmix_aug._weights import find_weights, read_weights
-from dsmix_aug.nriqa.backbones import Backbone, build_backbone
-from dsmix_aug.nriqa.config import Config
-from dsmix_aug.nriqa.features import extract_features
-from dsmix_aug.nriqa.files import read_json, replace_when_done
-from dsmix_aug.nriqa.linear_probe import ARRAYS, LinearProbe
-from dsmix_aug.nriqa.rows import Row, rows_of
+from dsmix_aug.nriqa.base.files import read_json, replace_when_done
+from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
+from dsmix_aug.nriqa.networks.features import extract_features
+from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
+from dsmix_aug.nriqa.networks.teacher import build_teacher
+from dsmix_aug.nriqa.runs.config import Config
+from dsmix_aug.nriqa.runs.rows import Row, rows_of
 from dsmix_aug.nriqa.stages.pretrain import load_networks
 from dsmix_aug.nriqa.stages.probe import find_head, row_features
-from dsmix_aug.nriqa.teacher import build_teacher
+from dsmix_aug.weights import find_weights, read_weights
 
 _METADATA_KEY = "dsmix_aug.QualityModel"
 

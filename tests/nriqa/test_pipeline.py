@@ -22,15 +22,15 @@ from PIL import Image
 from torchvision.models import WeightsEnum
 
 from dsmix_aug import DSMEstimator
-from dsmix_aug.nriqa.backbones import build_backbone
-from dsmix_aug.nriqa.config import Machine
-from dsmix_aug.nriqa.features import extract_features
-from dsmix_aug.nriqa.presets import PRESETS
-from dsmix_aug.nriqa.rows import ROWS
-from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.networks.backbones import build_backbone
+from dsmix_aug.nriqa.networks.features import extract_features
+from dsmix_aug.nriqa.networks.teacher import build_teacher
+from dsmix_aug.nriqa.runs.config import Machine
+from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.rows import ROWS
+from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.dsm import run_dsm
 from dsmix_aug.nriqa.stages.pretrain import load_networks, run_pretrain
-from dsmix_aug.nriqa.teacher import build_teacher
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAIN_ROWS = [

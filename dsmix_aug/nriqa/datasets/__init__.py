@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from dsmix_aug.nriqa.config import Config
 from dsmix_aug.nriqa.datasets.biq2021 import load_biq2021
 from dsmix_aug.nriqa.datasets.csiq import load_csiq
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
@@ -15,10 +14,11 @@ from dsmix_aug.nriqa.datasets.koniq10k import load_koniq10k
 from dsmix_aug.nriqa.datasets.live import load_live
 from dsmix_aug.nriqa.datasets.live_challenge import load_live_challenge
 from dsmix_aug.nriqa.datasets.photo_folder import load_photo_folder
+from dsmix_aug.nriqa.datasets.photos import PhotoSet
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
 from dsmix_aug.nriqa.datasets.tid2013 import load_tid2013
-from dsmix_aug.nriqa.photos import PhotoSet
+from dsmix_aug.nriqa.runs.config import Config
 
 #: Loaders of scored datasets by the name that ``--data name=path`` gives: folder as unpacked -> :class:`ScoredSet`.
 LOADERS: dict[str, Callable[[Path], ScoredSet]] = {

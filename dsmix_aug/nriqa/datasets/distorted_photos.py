@@ -14,11 +14,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dsmix_aug import DistortionBank
+from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
+from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
-from dsmix_aug.nriqa.files import replace_when_done
-from dsmix_aug.nriqa.photos import random_crop, read_shrunk
-from dsmix_aug.nriqa.seeds import make_generator
 
 STAND_IN_NAME = "held-out photos"
 STAND_IN_TARGET = "SSIM to the pristine photo (a stand-in, not a human score)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsmix_aug.nriqa.photos import PhotoSet, check_photos, list_photos, photo_fingerprint
+from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, list_photos, photo_fingerprint
 
 #: One photo of so many is held out.
 HELD_OUT_EVERY = 10

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.io import loadmat
 
+from dsmix_aug.nriqa.base.files import fingerprint
+from dsmix_aug.nriqa.datasets.photos import check_photos, photo_fingerprint
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
-from dsmix_aug.nriqa.files import fingerprint
-from dsmix_aug.nriqa.photos import check_photos, photo_fingerprint
 
 
 def find_in_archive(folder: Path, layout: str, *names: str) -> Path:

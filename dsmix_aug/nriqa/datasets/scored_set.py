@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dsmix_aug.nriqa.photos import Skipped
+from dsmix_aug.nriqa.datasets.photos import Skipped
 
 
 @dataclass(frozen=True)

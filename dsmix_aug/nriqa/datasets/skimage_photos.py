@@ -7,7 +7,7 @@ from pathlib import Path
 
 import skimage
 
-from dsmix_aug.nriqa.photos import PhotoSet, check_photos, photo_fingerprint
+from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, photo_fingerprint
 
 TRAINING = ("astronaut.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png", "retina.jpg")
 #: Other photos than those above; the grey ones are among them because training needs colour more.

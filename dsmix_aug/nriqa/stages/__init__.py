@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.dsm import run_dsm
 from dsmix_aug.nriqa.stages.evaluate import run_evaluate
 from dsmix_aug.nriqa.stages.pretrain import run_pretrain

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dsmix_aug import DSMEstimator, sensitivity_map
-from dsmix_aug.nriqa import distributed
-from dsmix_aug.nriqa.batches import Batch, DistortedCrops
-from dsmix_aug.nriqa.files import replace_when_done
-from dsmix_aug.nriqa.photos import read_center, to_float
-from dsmix_aug.nriqa.run import Run
-from dsmix_aug.nriqa.seeds import derive_seed, make_generator
-from dsmix_aug.nriqa.training import train
+from dsmix_aug.nriqa.base import distributed
+from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
+from dsmix_aug.nriqa.datasets.photos import read_center, to_float
+from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
+from dsmix_aug.nriqa.stages.training import train
 
 PART = "dsm"
 #: Held-out photos that the estimator is checked on, each with every class of the bank.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dsmix_aug.nriqa import distributed
-from dsmix_aug.nriqa.evaluation import score
-from dsmix_aug.nriqa.files import replace_when_done
-from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.base import distributed
+from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.stages.metrics import score
 from dsmix_aug.nriqa.stages.probe import read_predictions
 
 PART = "evaluate"

@@ -12,19 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsmix_aug import DistortionBank, sensitivity_map
-from dsmix_aug.nriqa import distributed
-from dsmix_aug.nriqa.backbones import Backbone, build_backbone
-from dsmix_aug.nriqa.batches import Batch, DistortedCrops
-from dsmix_aug.nriqa.config import Config
-from dsmix_aug.nriqa.distillation import Distillation
-from dsmix_aug.nriqa.files import replace_when_done
-from dsmix_aug.nriqa.mixing import make_mixer
-from dsmix_aug.nriqa.photos import to_float
-from dsmix_aug.nriqa.rows import PRETRAININGS, Pretraining, Row, pretrainings_of
-from dsmix_aug.nriqa.run import Run
-from dsmix_aug.nriqa.seeds import derive_seed
-from dsmix_aug.nriqa.teacher import build_teacher
-from dsmix_aug.nriqa.training import train
+from dsmix_aug.nriqa.base import distributed
+from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.seeds import derive_seed
+from dsmix_aug.nriqa.datasets.photos import to_float
+from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
+from dsmix_aug.nriqa.networks.distillation import Distillation
+from dsmix_aug.nriqa.networks.teacher import build_teacher
+from dsmix_aug.nriqa.runs.config import Config
+from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining, Row, pretrainings_of
+from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
+from dsmix_aug.nriqa.stages.mixing import make_mixer
+from dsmix_aug.nriqa.stages.training import train
 
 
 class PretrainObjective(nn.Module):

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dsmix_aug.nriqa import distributed
-from dsmix_aug.nriqa.backbones import Backbone
+from dsmix_aug.nriqa.base import distributed
+from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.datasets import ScoredSet
-from dsmix_aug.nriqa.evaluation import make_splits
-from dsmix_aug.nriqa.features import cached_features, group_widths, select_last_map
-from dsmix_aug.nriqa.files import replace_when_done
-from dsmix_aug.nriqa.linear_probe import LinearProbe, fit_probe
-from dsmix_aug.nriqa.rows import Row
-from dsmix_aug.nriqa.run import Run
+from dsmix_aug.nriqa.networks.backbones import Backbone
+from dsmix_aug.nriqa.networks.features import cached_features, group_widths, select_last_map
+from dsmix_aug.nriqa.networks.linear_probe import LinearProbe, fit_probe
+from dsmix_aug.nriqa.runs.rows import Row
+from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.stages.metrics import make_splits
 from dsmix_aug.nriqa.stages.pretrain import load_networks
 
 PART = "probe"

@@ -1,0 +1,27 @@
+"""The ground floor: moving numbers between host, NumPy and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def to_device(values: Sequence[Any] | np.ndarray, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Turn host numbers into a tensor on ``device`` without making the host wait for it."""
+    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """View a CPU tensor as a NumPy array; bfloat16, which NumPy does not have, is converted to float32."""
+    plain = tensor.detach().as_subclass(Tensor)
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+
+
+def value_range(tensor: Tensor) -> tuple[float, float]:
+    """Return the minimum and maximum of a CPU tensor that is not empty, NaN if it holds one."""
+    array = to_numpy(tensor)
+    return float(np.minimum.reduce(array, None)), float(np.maximum.reduce(array, None))

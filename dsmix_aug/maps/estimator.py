@@ -1,0 +1,244 @@
+"""The DSM estimator: a vision transformer that predicts a sensitivity map where no reference is known."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dsmix_aug.weights import find_weights, read_weights
+
+_METADATA_KEY = "dsmix_aug.DSMEstimator"
+#: About the mean of a DSM over the bank's distortions, so that an untrained estimator starts near the data.
+_INITIAL_DSM = 0.03
+_CELL_CHANNELS = 64
+_TONE_CHANNELS = 32
+#: Added to how often a tone occurs, relative to the mean, so that the logarithm of a missing one is finite.
+_RAREST_TONE = 0.03
+#: About the mean and standard deviation of an image's values, and the deviation of the steps between neighbours.
+_MEAN, _SCALE, _STEP_SCALE = 0.5, 0.25, 0.025
+
+
+class DSMEstimator(nn.Module):
+    """Predict the distortion-induced sensitivity map (DSM) of an image without its reference.
+
+    A vision transformer: each patch becomes a token, tokens attend to one another, and a linear layer turns each into
+    the DSM of its patch. A patch is embedded by two convolutions (cells of 4x4 px, then the cells of the patch)
+    instead of one, and beside its pixels they see the size of the steps between neighbouring pixels: how noisy, blurred
+    or blocky a patch is, is not linear in its pixels. Each token is also told the image's histograms, where a change of
+    tone leaves gaps and peaks. Position embeddings are sines and cosines of the patch's row and column, so that every
+    image size works; a partial last row or column of patches is filled by repeating the border pixels.
+
+    Called with images of shape (B, 3, H, W), float in [0, 1], of any size, it returns the predicted map of shape
+    (B, ceil(H / patch_size), ceil(W / patch_size)), non-negative, in the dtype of the weights (autocast included):
+    the layout of :func:`~dsmix_aug.sensitivity_map`, its training target.
+
+    Args:
+        patch_size: Side of a patch in px; one value of the map each.
+        embed_dim: Width of the tokens, a multiple of 4 and of ``num_heads``.
+        depth: Number of transformer blocks.
+        num_heads: Attention heads per block.
+
+    Raises:
+        TypeError: If a size is not an integer; on a call, if ``images`` is not a floating point tensor.
+        ValueError: If a size is out of its range; on a call, if ``images`` has another shape or, on the CPU,
+            values outside [0, 1] or NaN.
+
+    Source: Shi, Gao, Peng, Qin, "DSMix", ECCV 2024, for what it predicts and from what; the sizes are ours.
+
+    Example:
+        >>> import torch
+        >>> from dsmix_aug import DSMEstimator
+        >>> estimator = DSMEstimator(patch_size=16, embed_dim=64, depth=2, num_heads=2).eval()
+        >>> estimator(torch.rand(2, 3, 100, 64)).shape
+        torch.Size([2, 7, 4])
+    """
+
+    def __init__(self, patch_size: int = 16, embed_dim: int = 192, depth: int = 6, num_heads: int = 3) -> None:
+        super().__init__()
+        self.config = {"patch_size": patch_size, "embed_dim": embed_dim, "depth": depth, "num_heads": num_heads}
+        _check_config(self.config)
+        self.patch_size = patch_size
+        self.embed_dim = embed_dim
+        cell = math.gcd(patch_size, 4)
+        cells = patch_size // cell
+        self.patch_embed = nn.Sequential(
+            nn.Conv2d(9, _CELL_CHANNELS, kernel_size=cell, stride=cell),
+            nn.GELU(),
+            nn.Conv2d(_CELL_CHANNELS, embed_dim, kernel_size=cells, stride=cells),
+        )
+        self.tone_embed = _ToneEmbedding(embed_dim)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                embed_dim,
+                num_heads,
+                dim_feedforward=4 * embed_dim,
+                dropout=0.0,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(embed_dim)
+        self.head = nn.Linear(embed_dim, 1)
+        nn.init.constant_(self.head.bias, math.log(math.expm1(_INITIAL_DSM)))  # softplus turns it into _INITIAL_DSM
+
+    def extra_repr(self) -> str:
+        """Return the sizes that make the object."""
+        return ", ".join(f"{key}={value}" for key, value in self.config.items())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predict the map of each image; see the class for shapes and errors."""
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Return the normalised tokens on their grid, (B, ceil(H / p), ceil(W / p), embed_dim), for probing."""
+        _check_images(images)
+        height, width = images.shape[-2:]
+        padded = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size), mode="replicate")
+        tokens = self.patch_embed(_with_steps(padded.to(self.head.weight.dtype)))
+        rows, columns = tokens.shape[-2:]
+        tokens = tokens.flatten(2).transpose(1, 2) + position_embedding(rows, columns, self.embed_dim, tokens)
+        tokens = tokens + self.tone_embed(_histograms(padded).to(self.head.weight.dtype)).unsqueeze(1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens).unflatten(1, (rows, columns))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return the map that tokens stand for, (B, rows, columns), from those of :meth:`forward_features`."""
+        return F.softplus(self.head(features).squeeze(-1).to(self.head.weight.dtype))
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Write weights and sizes to one safetensors file.
+
+        The file appears complete or not at all.
+
+        Args:
+            path: A path that ends in ``.safetensors``, in a folder that exists.
+
+        Raises:
+            ValueError: If ``path`` ends otherwise.
+        """
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            raise ValueError(f"path should end in .safetensors, got {path}")
+        state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            safetensors.torch.save_file(state, temporary, metadata={_METADATA_KEY: json.dumps(self.config)})
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | os.PathLike[str]) -> DSMEstimator:
+        """Read an estimator that :meth:`save_pretrained` wrote, or one that ships with the package.
+
+        Only safetensors files are read: a pickle can run code when it is loaded.
+
+        Args:
+            name_or_path: The name of weights that ship with the package, or the path of a ``.safetensors`` file.
+
+        Returns:
+            The estimator on the CPU, in eval mode.
+
+        Raises:
+            FileNotFoundError: If there is no such file, or no weights of that name; names what there is.
+            ValueError: If the file is a pickle, is damaged (shipped weights are compared with their checksum) or holds
+                something else.
+        """
+        path = find_weights("dsm_estimator", name_or_path)
+        state, metadata = read_weights(path)
+        if _METADATA_KEY not in metadata:
+            raise ValueError(f"name_or_path: {path} holds no DSMEstimator (its metadata has no {_METADATA_KEY!r})")
+        try:
+            config = json.loads(metadata[_METADATA_KEY])
+            with torch.device("meta"):  # the file's tensors become the parameters; none is made before
+                estimator = cls(**config)
+            estimator.load_state_dict(state, assign=True)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"name_or_path: {path} does not fit a DSMEstimator: {error}") from error
+        return estimator.eval()
+
+
+class _ToneEmbedding(nn.Sequential):
+    """Embed the histograms of an image, (B, 3, 256) to (B, embed_dim): which tones are missing, which doubled."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__(
+            nn.Conv1d(3, _TONE_CHANNELS, kernel_size=9, padding=4),
+            nn.GELU(),
+            nn.Conv1d(_TONE_CHANNELS, _TONE_CHANNELS, kernel_size=8, stride=4, padding=2),
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Linear(_TONE_CHANNELS * 256 // 4, embed_dim),
+        )
+
+
+def _histograms(images: Tensor) -> Tensor:
+    """Return the logarithm of how often each of 256 tones occurs, relative to the mean; (B, 3, 256), float32."""
+    tones = (images.detach().float() * 255).round().long().clamp(0, 255).flatten(2)
+    counts = torch.zeros(*tones.shape[:2], 256, device=images.device)
+    counts.scatter_add_(2, tones, counts.new_ones(()).expand_as(tones))
+    return (counts / counts.mean(2, keepdim=True) + _RAREST_TONE).log()
+
+
+def _with_steps(images: Tensor) -> Tensor:
+    """Return normalised images with the magnitudes of their horizontal and vertical steps, (B, 9, H, W)."""
+    across = F.pad((images[..., :, 1:] - images[..., :, :-1]).abs(), (0, 1, 0, 0))
+    down = F.pad((images[..., 1:, :] - images[..., :-1, :]).abs(), (0, 0, 0, 1))
+    return torch.cat([(images - _MEAN) / _SCALE, across / _STEP_SCALE, down / _STEP_SCALE], dim=1)
+
+
+def position_embedding(rows: int, columns: int, embed_dim: int, like: Tensor) -> Tensor:
+    """Return sines and cosines of each patch's row and column, (rows * columns, embed_dim), in ``like``'s dtype.
+
+    Half of the channels encode the row and half the column, at wavelengths from 2 pi to 20,000 pi patches.
+    """
+    count = embed_dim // 4
+    frequencies = 10000.0 ** (-torch.arange(count, device=like.device, dtype=torch.float32) / count)
+    angles = [
+        torch.arange(length, device=like.device, dtype=torch.float32).unsqueeze(1) * frequencies
+        for length in (rows, columns)
+    ]
+    row, column = (torch.cat([angle.sin(), angle.cos()], dim=1) for angle in angles)
+    grid = torch.cat(
+        [row.unsqueeze(1).expand(rows, columns, -1), column.unsqueeze(0).expand(rows, columns, -1)], dim=-1
+    )
+    return grid.flatten(0, 1).to(like.dtype)
+
+
+def _check_config(config: Mapping[str, Any]) -> None:
+    for name, value in config.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} should be an integer, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} should be at least 1, got {value}")
+    embed_dim, num_heads = config["embed_dim"], config["num_heads"]
+    if embed_dim % 4:
+        raise ValueError(f"embed_dim should be a multiple of 4 (sine and cosine of row and column), got {embed_dim}")
+    if embed_dim % num_heads:
+        raise ValueError(f"embed_dim should be a multiple of num_heads, got {embed_dim} and {num_heads}")
+
+
+def _check_images(images: object) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images should be a tensor, got {type(images).__name__}")
+    if not images.is_floating_point():
+        raise TypeError(f"images should be float in [0, 1], got {images.dtype}; v2.ToDtype(torch.float32, scale=True)")
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+        raise ValueError(f"images should have shape (B, 3, H, W) with H, W >= 1, got {tuple(images.shape)}")
+    # On CUDA a look at the values would make the host wait; under torch.compile it would break the graph.
+    if images.device.type == "cpu" and images.numel() and not torch.compiler.is_compiling():
+        low, high = torch.aminmax(images.detach())
+        if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
+            raise ValueError(f"images: values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]")

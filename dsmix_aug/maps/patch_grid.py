@@ -1,0 +1,59 @@
+"""The grid of patches that a sensitivity map lives on; its last row and column may be partial."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dsmix_aug._tensors import to_device
+
+
+def check_patch_size(patch_size: object) -> None:
+    """Raise unless ``patch_size`` is a positive integer.
+
+    Raises:
+        TypeError: If it is no integer.
+        ValueError: If it is not positive.
+    """
+    if not isinstance(patch_size, int) or isinstance(patch_size, bool):
+        raise TypeError(f"patch_size should be an integer, got {patch_size!r}")
+    if patch_size < 1:
+        raise ValueError(f"patch_size should be at least 1, got {patch_size}")
+
+
+def grid_size(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """Return the number of patch rows and columns of an image of ``size`` (height, width)."""
+    return -(-size[0] // patch_size), -(-size[1] // patch_size)
+
+
+def patch_areas(size: tuple[int, int], patch_size: int, device: torch.device) -> Tensor:
+    """Return the number of pixels of each patch, (h, w) int64."""
+    heights, widths = ([min(patch_size, side - start) for start in range(0, side, patch_size)] for side in size)
+    return to_device(heights, device).unsqueeze(1) * to_device(widths, device)
+
+
+def pixels_per_patch(boxes: Tensor, size: tuple[int, int], patch_size: int) -> Tensor:
+    """Count the pixels that each patch has inside each box.
+
+    Args:
+        boxes: (N, 4) integers, rows x1, y1, x2, y2 in px.
+        size: Height and width of the image in px.
+        patch_size: Side of a patch in px.
+
+    Returns:
+        (N, h, w) int64 on the device of ``boxes``.
+    """
+    x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(1)
+    rows = torch.arange(0, size[0], patch_size, device=boxes.device)
+    columns = torch.arange(0, size[1], patch_size, device=boxes.device)
+    heights = (torch.minimum(rows + patch_size, y2) - torch.maximum(rows, y1)).clamp_(min=0)
+    widths = (torch.minimum(columns + patch_size, x2) - torch.maximum(columns, x1)).clamp_(min=0)
+    return heights.unsqueeze(2) * widths.unsqueeze(1)
+
+
+def box_mask(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return which pixels lie in each box, (N, H, W) bool; arguments as for :func:`pixels_per_patch`."""
+    x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(1)
+    rows = torch.arange(size[0], device=boxes.device)
+    columns = torch.arange(size[1], device=boxes.device)
+    return ((rows >= y1) & (rows < y2)).unsqueeze(2) & ((columns >= x1) & (columns < x2)).unsqueeze(1)

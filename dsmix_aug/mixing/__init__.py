@@ -1,0 +1,1 @@
+"""DSMix: the transform, and the boxes, labels and arithmetic inside it."""

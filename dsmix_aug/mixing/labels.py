@@ -1,0 +1,110 @@
+"""The labels of a batch: found in a sample, and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2.functional._utils import is_pure_tensor
+
+from dsmix_aug._tensors import value_range
+
+_INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
+_INTEGER_DTYPES = tuple(getattr(torch, name) for name in _INTEGERS)
+
+
+def parse_labels_getter(labels_getter: object) -> Callable[[Any], Any]:
+    """Return the function from a sample to its labels; each of them pickles if the given one does.
+
+    Raises:
+        ValueError: If it is neither ``"default"``, callable nor None.
+    """
+    if isinstance(labels_getter, str) and labels_getter == "default":
+        return find_labels
+    if callable(labels_getter):
+        return labels_getter
+    if labels_getter is None:
+        return _no_labels
+    raise ValueError(f"labels_getter should either be 'default', a callable, or None, but got {labels_getter}.")
+
+
+def _no_labels(sample: Any) -> None:
+    return None
+
+
+def find_labels(sample: Any) -> Any:
+    """Find labels as torchvision's CutMix does.
+
+    The second item of a tuple or list, or the sample itself, if it is a plain tensor; in a mapping the item whose key
+    is "labels" in any case, else the first whose key contains "label".
+
+    Raises:
+        ValueError: If there is no such item.
+    """
+    found = sample
+    if isinstance(sample, (tuple, list)):
+        found = sample[1] if len(sample) > 1 else None
+    if is_pure_tensor(found):
+        return found
+    if not isinstance(found, Mapping):
+        raise ValueError(
+            "When using the default labels_getter, the input passed to forward must be a dictionary or a two-tuple "
+            f"whose second item is a dictionary or a tensor, but got {type(sample).__name__} with "
+            f"{type(found).__name__} instead."
+        )
+    keys = [key for key in found if isinstance(key, str)]
+    for key in (*(k for k in keys if k.lower() == "labels"), *(k for k in keys if "label" in k.lower())):
+        return found[key]
+    raise ValueError(
+        "Could not infer where the labels are in the sample. Try passing a callable as the labels_getter parameter? "
+        f"Its keys are {list(found)}."
+    )
+
+
+def check_labels(labels: object, num_classes: int | None) -> None:
+    """Check form and dtype of labels, and on the CPU their values.
+
+    Raises:
+        TypeError: If the dtype is neither integer nor floating point.
+        ValueError: If they are no tensor, of another shape, or out of range.
+    """
+    if not isinstance(labels, Tensor):
+        raise ValueError(f"The labels must be a tensor, but got {type(labels)} instead.")
+    if labels.ndim not in (1, 2):
+        raise ValueError(
+            "labels should be index based with shape (batch_size,) or probability based with shape (batch_size, "
+            f"num_classes), but got a tensor of shape {tuple(labels.shape)} instead."
+        )
+    if not labels.is_floating_point() and labels.dtype not in _INTEGER_DTYPES:
+        raise TypeError(f"labels should be of an integer or a floating point dtype, got {labels.dtype}")
+    if labels.ndim == 2 and num_classes is not None and labels.shape[-1] != num_classes:
+        raise ValueError(
+            "When passing 2D labels, the number of elements in last dimension must match num_classes: "
+            f"{labels.shape[-1]} != {num_classes}. You can Leave num_classes to None."
+        )
+    if labels.ndim == 1 and labels.is_floating_point() and num_classes is not None:
+        raise ValueError(
+            f"labels of shape (batch_size,) and {labels.dtype} are scores, which need num_classes=None, got "
+            f"num_classes={num_classes}"
+        )
+    if labels.ndim == 1 and not labels.is_floating_point() and num_classes is None:
+        raise ValueError("num_classes must be passed if the labels are index-based (1D)")
+    if labels.device.type == "cpu" and labels.numel():
+        _check_values(labels, num_classes)
+
+
+def _check_values(labels: Tensor, num_classes: int | None) -> None:
+    low, high = value_range(labels)
+    if labels.is_floating_point():
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(f"labels should be finite, got [{low}, {high}]")
+    elif num_classes is not None and labels.ndim == 1:
+        if low < 0:
+            raise ValueError(f"Class values must be non-negative. Got labels with {low:.0f}.")
+        if high >= num_classes:
+            raise ValueError(
+                f"Class values must be smaller than num_classes. Got labels with {high:.0f}, num_classes={num_classes}."
+            )

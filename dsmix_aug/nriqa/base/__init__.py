@@ -1,0 +1,1 @@
+"""The ground floor of the pipeline: files, seeds and processes."""

@@ -1,0 +1,1 @@
+"""The networks whose features are probed, and the probe."""

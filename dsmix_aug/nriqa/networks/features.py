@@ -1,0 +1,119 @@
+"""Features of scored images from a frozen network, pooled alike for every row, and kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as F
+from tqdm import tqdm
+
+from dsmix_aug.nriqa.base.files import fingerprint, replace_when_done
+from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
+from dsmix_aug.nriqa.networks.backbones import Backbone
+
+SCALES = (1.0, 0.5)
+#: Mean and standard deviation.
+STATISTICS = 2
+#: A batch holds so many images at most, and so many pixels unless a single image has more: a folder of camera photos
+#: would not fit into memory otherwise.
+BATCH_SIZE, BATCH_PIXELS = 16, 2**22
+
+
+def pool_features(backbone: Backbone, images: Tensor) -> Tensor:
+    """Return mean and standard deviation over each feature map, at full and half scale: (B, 4 * sum(channels)).
+
+    Args:
+        backbone: The frozen network.
+        images: (B, 3, H, W), float in [0, 1].
+    """
+    pooled: list[Tensor] = []
+    for scale in SCALES:
+        size = [max(1, round(length * scale)) for length in images.shape[-2:]]
+        for features in backbone(images if scale == 1 else F.resize(images, size, antialias=True)):
+            pooled += mean_and_deviation(features)
+    return torch.cat(pooled, dim=1)
+
+
+def mean_and_deviation(features: Tensor, smallest_variance: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel of feature maps (B, C, h, w): (B, C) float32 each.
+
+    Args:
+        features: The maps.
+        smallest_variance: Added to the variance; above 0 it keeps the gradient finite where a map is flat.
+    """
+    # Tensor.std over pixels of a channels-last map takes six times as long on the CPU.
+    pixels = features.permute(0, 2, 3, 1).flatten(1, 2).float()
+    mean = pixels.mean(1)
+    variance = (pixels - mean[:, None]).square().mean(1)
+    return mean, (variance + smallest_variance).sqrt()
+
+
+def group_widths(channels: Sequence[int]) -> list[int]:
+    """Return the widths of the groups that pooled features consist of: a statistic of a map at a scale each."""
+    return [width for _ in SCALES for width in channels for _ in range(STATISTICS)]
+
+
+def select_last_map(features: np.ndarray, channels: Sequence[int]) -> np.ndarray:
+    """Return those columns of pooled features that come from the last feature map."""
+    per_scale = STATISTICS * sum(channels)
+    last = STATISTICS * channels[-1]
+    ends = [per_scale * (number + 1) for number in range(len(SCALES))]
+    return np.concatenate([features[:, end - last : end] for end in ends], axis=1)
+
+
+def extract_features(
+    backbone: Backbone, images: Sequence[Path], device: str, autocast: bool = False, title: str = "features"
+) -> np.ndarray:
+    """Return the pooled features of image files, (N, D) float32.
+
+    Args:
+        backbone: The frozen network, in eval mode, on ``device``.
+        images: The files, of any sizes; neighbours of one size share a batch.
+        device: Device of the network.
+        autocast: Whether it runs under bfloat16 autocast.
+        title: What the progress bar says.
+    """
+    rows: list[np.ndarray] = []
+    waiting: list[Tensor] = []
+
+    def flush() -> None:
+        batch = to_float(torch.stack(waiting).to(device))
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=autocast):
+            rows.append(pool_features(backbone, batch).cpu().numpy())
+        waiting.clear()
+
+    with torch.no_grad():
+        for path in tqdm(images, title, unit="image"):
+            photo = read_photo(path)
+            full = min(BATCH_SIZE, BATCH_PIXELS // photo[0].numel())
+            if waiting and (len(waiting) >= full or photo.shape != waiting[0].shape):
+                flush()
+            waiting.append(photo)
+        flush()
+    return np.concatenate(rows)
+
+
+def cached_features(
+    backbone: Backbone, images: Sequence[Path], data_key: str, folder: Path, device: str, autocast: bool, title: str
+) -> np.ndarray:
+    """Return :func:`extract_features`, from ``folder`` where the same network has met the same images before."""
+    path = folder / f"{fingerprint(weights_fingerprint(backbone), data_key, autocast, *SCALES)}.npy"
+    if not path.is_file():
+        features = extract_features(backbone, images, device, autocast, title)
+        with replace_when_done(path) as temporary:
+            np.save(temporary, features)
+    return np.load(path, allow_pickle=False)
+
+
+def weights_fingerprint(module: nn.Module) -> str:
+    """Return a hash of a module's structure, weights and buffers."""
+    digest = hashlib.sha256(repr(module).encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

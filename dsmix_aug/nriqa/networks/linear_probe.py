@@ -1,0 +1,100 @@
+"""The linear probe: clipping, standardisation and ridge regression, from features to a score."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from dsmix_aug.nriqa.base.files import replace_when_done
+
+#: Strengths to choose from. All groups together have a variance of 1, and so has every image's part in the kernel.
+ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
+FOLDS = 5
+#: A feature of a photo counts as no lower and no higher than these quantiles of the training photos'.
+CLIP_QUANTILES = (0.05, 0.95)
+#: The fields of a probe that are arrays, one value per feature each.
+ARRAYS = ("low", "high", "mean", "scale", "coefficients")
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """score = (clip(features, low, high) - mean) / scale @ coefficients + intercept."""
+
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    coefficients: np.ndarray
+    intercept: float
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Return the scores of (N, D) features, (N,) float64."""
+        clipped = np.clip(features, self.low, self.high)
+        return (clipped - self.mean) / self.scale @ self.coefficients + self.intercept
+
+    def save(self, path: Path, description: dict[str, str]) -> None:
+        """Write the probe and what it was trained on to a safetensors file, in one piece."""
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        metadata = {**description, "intercept": json.dumps(self.intercept)}
+        with replace_when_done(path) as temporary:
+            safetensors.numpy.save_file(arrays, temporary, metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[LinearProbe, dict[str, str]]:
+        """Read what :meth:`save` wrote: the probe and its description.
+
+        Raises:
+            ValueError: If the file holds something else, such as a probe of an older version.
+        """
+        arrays = safetensors.numpy.load_file(path)
+        if set(arrays) != set(ARRAYS):
+            raise ValueError(f"{path} should hold {', '.join(ARRAYS)}, got {', '.join(sorted(arrays))}")
+        with safetensors.safe_open(path, framework="numpy") as file:
+            description = dict(file.metadata())
+        return cls(**arrays, intercept=json.loads(description.pop("intercept"))), description
+
+
+def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, contents: np.ndarray) -> LinearProbe:
+    """Fit a probe; its regularisation is chosen by cross-validation inside what is given here.
+
+    Features are clipped to the range that most training photos keep to. Pre-trained features answer to distortions that
+    the training photos hardly show, such as heavy noise, with values far outside of it, and there a line goes on to
+    rise or fall, to scores of any size. Then they are standardised, and divided by the square root of the width of
+    their group: each statistic of each feature map has the same say, where otherwise the last map with its many
+    channels would drown the early ones.
+    The ridge is solved in its dual form, where one product of the features serves every fold and every strength.
+
+    Args:
+        features: (N, D).
+        widths: Widths of the groups of features, in order; their sum is D.
+        scores: (N,).
+        contents: (N,) names; images of one content stay in one fold. A single content is parted by image.
+    """
+    low, high = np.quantile(features, CLIP_QUANTILES, axis=0)
+    clipped = np.clip(features.astype(np.float64), low, high)
+    scaler = StandardScaler().fit(clipped)
+    scale = scaler.scale_ * np.repeat(np.sqrt(np.multiply(widths, len(widths))), widths)
+    standardized = (clipped - scaler.mean_) / scale
+    intercept = float(scores.mean())
+    if len(np.unique(contents)) == 1:
+        contents = np.arange(len(scores))
+    search = GridSearchCV(
+        KernelRidge(kernel="precomputed"),
+        {"alpha": ALPHAS},
+        cv=GroupKFold(min(FOLDS, len(np.unique(contents)))),
+        scoring="neg_mean_squared_error",
+    )
+    with threadpool_limits(1, user_api="blas"):  # products this small lose more to waiting threads than they gain
+        search.fit(standardized @ standardized.T, scores - intercept, groups=contents)
+        coefficients = standardized.T @ search.best_estimator_.dual_coef_
+    return LinearProbe(low, high, scaler.mean_, scale, coefficients, intercept)

@@ -1,0 +1,140 @@
+"""Rows of several runs that differ in their seed alone: means over seeds, and differences with a paired bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from tqdm import tqdm
+
+from dsmix_aug.nriqa.base.files import read_json
+from dsmix_aug.nriqa.runs.config import Config, differences
+from dsmix_aug.nriqa.runs.rows import ROWS
+from dsmix_aug.nriqa.stages.metrics import score
+
+KEYS = ["row", "trained_on", "tested_on"]
+LEVEL = 0.95
+
+
+def read_runs(folders: Sequence[Path]) -> pd.DataFrame:
+    """Return the predictions of finished runs that differ in their seed alone, with a column ``seed``.
+
+    A row may be missing in some of the runs; it then counts with the seeds that have it.
+
+    Raises:
+        FileNotFoundError: If a run has no predictions.
+        ValueError: If two runs have one seed, or differ in more than seed and rows.
+    """
+    tables: list[pd.DataFrame] = []
+    first: dict[str, Any] | None = None
+    for folder in folders:
+        content = read_json(folder / "config.json")
+        seed = Config.from_dict(content["config"]).seed
+        path = folder / "probe" / "predictions.csv"
+        if not path.is_file():
+            raise FileNotFoundError(f"{folder} has no predictions: run the stage 'probe' first")
+        common = {**content, "config": {**content["config"], "seed": None, "rows": None}}
+        first = first or common
+        changed = differences(first, common)
+        if changed:
+            raise ValueError(f"{folder} is no other seed of {folders[0]}; what differs: {'; '.join(changed)}")
+        if any(seed == table["seed"].iloc[0] for table in tables):
+            raise ValueError(f"{folder} has seed {seed}, as another of the runs")
+        tables.append(pd.read_csv(path).assign(seed=seed))
+    return pd.concat(tables, ignore_index=True)
+
+
+def average(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return SRCC, PLCC, KRCC and RMSE of each row and pair of datasets: mean over seeds of the median over splits."""
+    table = []
+    for key, group in predictions.groupby(KEYS, sort=False):
+        seeds = []
+        for _, run in group.groupby("seed"):
+            splits = [score(split["prediction"], split["target"]) for _, split in run.groupby("split")]
+            seeds.append(pd.DataFrame(splits).median(skipna=False))
+        values = pd.DataFrame(seeds)
+        entry = {**dict(zip(KEYS, key, strict=True)), "title": ROWS[key[0]].title, "seeds": len(values)}
+        table.append({**entry, **values.mean(skipna=False), "srcc_sd": values["srcc"].std() if len(values) > 1 else 0})
+    return pd.DataFrame(table)
+
+
+def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replicates: int, seed: int) -> pd.DataFrame:
+    """Return the difference in SRCC of pairs of rows, with a 95 % interval from a paired bootstrap.
+
+    A replicate draws images and seeds with replacement, the same for both rows; its difference is the mean over the
+    drawn seeds. Seeds that one of the two rows lacks are left out.
+
+    Args:
+        predictions: From :func:`read_runs`.
+        pairs: (row, row it is compared with).
+        replicates: Number of replicates.
+        seed: Seed of the draws.
+
+    Raises:
+        ValueError: If a row has no predictions, or two rows have no seed in common.
+
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993 (percentile intervals).
+    """
+    known = set(predictions["row"])
+    for name in {name for pair in pairs for name in pair} - known:
+        raise ValueError(f"pairs: the runs have no row {name!r}; they have {', '.join(sorted(known))}")
+    table = []
+    for (trained, tested), group in predictions.groupby(KEYS[1:], sort=False):
+        for row, baseline in tqdm(pairs, f"bootstrap, {trained} -> {tested}"):
+            values = _replicate(group, row, baseline, replicates, np.random.default_rng(seed))
+            low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            names = {"row": row, "baseline": baseline, "trained_on": trained, "tested_on": tested}
+            table.append({**names, "srcc_difference": values[0], "low": low, "high": high})
+    return pd.DataFrame(table)
+
+
+class _Split(NamedTuple):
+    """The test side of one split of one run: numbers of the images, and what both rows predict for them."""
+
+    images: np.ndarray
+    prediction: np.ndarray
+    baseline: np.ndarray
+    target: np.ndarray
+
+
+def _replicate(group: pd.DataFrame, row: str, baseline: str, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the mean difference in SRCC of the data, then of each replicate."""
+    numbers, names = pd.factorize(group["image"])
+    runs = _pair_up(group.assign(number=numbers), row, baseline)
+    values = [np.mean([_difference(run, np.ones(len(names), int)) for run in runs])]
+    for _ in range(replicates):
+        counts = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
+        drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)))
+        differences_of_runs = [
+            _difference(run, counts) if times else 0.0 for run, times in zip(runs, drawn, strict=True)
+        ]
+        values.append(np.average(differences_of_runs, weights=drawn))
+    return np.array(values)
+
+
+def _pair_up(group: pd.DataFrame, row: str, baseline: str) -> list[list[_Split]]:
+    """Return the splits of each seed that has both rows."""
+    keys = ["seed", "split", "number"]
+    own, other = (group[group["row"] == name] for name in (row, baseline))
+    both = own.merge(other[[*keys, "prediction"]], on=keys, suffixes=("", "_baseline"))
+    if both.empty:
+        raise ValueError(f"pairs: rows {row!r} and {baseline!r} have no seed in common")
+    columns = ["number", "prediction", "prediction_baseline", "target"]
+    return [
+        [_Split(*split[columns].to_numpy().T) for _, split in run.groupby("split")] for _, run in both.groupby("seed")
+    ]
+
+
+def _difference(splits: Sequence[_Split], counts: np.ndarray) -> float:
+    """Return the difference in SRCC, averaged over splits, where each image counts so many times."""
+    values = []
+    for split in splits:
+        chosen = np.repeat(np.arange(len(split.images)), counts[split.images.astype(int)])
+        ranks = stats.rankdata(np.stack([split.prediction, split.baseline, split.target])[:, chosen], axis=1)
+        correlations = np.corrcoef(ranks)
+        values.append(correlations[0, 2] - correlations[1, 2])
+    return float(np.mean(values))

@@ -1,0 +1,115 @@
+"""The rows of a comparison: whose features each one uses. A new row is one entry here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dsmix_aug.nriqa.runs.config import Config
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One way to pre-train the backbone.
+
+    Attributes:
+        title: Name in training curves.
+        mixing: ``"dsmix"``: :class:`~dsmix_aug.DSMix` with the config's weighting; ``"cutmix"``: the same boxes with
+            labels weighted by area; ``"mixup"``: ``v2.MixUp``; ``None``: nothing is mixed.
+        shuffled_maps: Whether each sample's labels are weighted by another sample's map: the control that shows
+            whether it is the map that matters.
+        distill: Whether the teacher's features are distilled.
+        dsm_head: Whether a head predicts the DSM beside the classes.
+        from_scratch: Whether the backbone starts from random weights, whatever the config says.
+    """
+
+    title: str
+    mixing: Literal["dsmix", "cutmix", "mixup"] | None = None
+    shuffled_maps: bool = False
+    distill: bool = True
+    dsm_head: bool = False
+    from_scratch: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Whose features one row uses.
+
+    Attributes:
+        title: Name in tables.
+        networks: The networks whose features stand side by side: names of :data:`PRETRAININGS`, ``"teacher"``, or
+            ``"random"`` for the backbone with random weights.
+        last_layer_only: Whether the last feature map of each network is used alone.
+    """
+
+    title: str
+    networks: tuple[str, ...]
+    last_layer_only: bool = False
+
+
+PRETRAININGS = {
+    "no_mixing": Pretraining("no mixing"),
+    "mixup": Pretraining("MixUp", mixing="mixup"),
+    "cutmix": Pretraining("CutMix (area labels)", mixing="cutmix"),
+    "dsmix": Pretraining("DSMix", mixing="dsmix"),
+    "dsmix_shuffled": Pretraining("DSMix, another sample's map", mixing="dsmix", shuffled_maps=True),
+    "no_mixing_undistilled": Pretraining("no mixing, no distillation", distill=False),
+    "cutmix_undistilled": Pretraining("CutMix, no distillation", mixing="cutmix", distill=False),
+    "dsmix_undistilled": Pretraining("DSMix, no distillation", mixing="dsmix", distill=False),
+    "dsmix_dsm_head": Pretraining("DSMix with a DSM head", mixing="dsmix", dsm_head=True),
+    "dsmix_from_scratch": Pretraining("DSMix from scratch", mixing="dsmix", from_scratch=True),
+}
+
+ROWS = {
+    **{name: Row(pretraining.title, (name,)) for name, pretraining in PRETRAININGS.items()},
+    **{
+        f"teacher_and_{name}": Row(f"teacher + {PRETRAININGS[name].title}", ("teacher", name))
+        for name in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
+    },
+    "random": Row("random initialisation", ("random",)),
+    "teacher": Row("teacher alone", ("teacher",)),
+    "teacher_last_layer": Row("teacher alone, last layer", ("teacher",), last_layer_only=True),
+}
+
+
+def rows_of(config: Config) -> dict[str, Row]:
+    """Return the config's rows by name.
+
+    Without a teacher nothing is distilled: rows that use the teacher's own features are left out, and of rows that
+    differed in their distillation alone the first stays.
+
+    Raises:
+        ValueError: If a row is unknown, or none is left.
+    """
+    unknown = [name for name in config.rows if name not in ROWS]
+    if unknown:
+        raise ValueError(f"rows: unknown {unknown[0]!r}; known are {', '.join(ROWS)}")
+    rows = {name: ROWS[name] for name in config.rows}
+    if config.teacher == "none":
+        rows = _without_teacher(rows)
+    if not rows:
+        raise ValueError(f"rows: {', '.join(config.rows)} needs a teacher, got teacher='none'")
+    return rows
+
+
+def pretrainings_of(config: Config) -> dict[str, Pretraining]:
+    """Return the pre-trainings that the config's rows need, by name, each once."""
+    names = dict.fromkeys(network for row in rows_of(config).values() for network in row.networks)
+    has_teacher = config.teacher != "none"
+    return {
+        name: replace(PRETRAININGS[name], distill=PRETRAININGS[name].distill and has_teacher)
+        for name in names
+        if name in PRETRAININGS
+    }
+
+
+def _without_teacher(rows: dict[str, Row]) -> dict[str, Row]:
+    left: dict[tuple[object, ...], str] = {}
+    for name, row in rows.items():
+        if "teacher" not in row.networks:
+            undistilled = [
+                replace(PRETRAININGS[network], title="", distill=False) if network in PRETRAININGS else network
+                for network in row.networks
+            ]
+            left.setdefault((*undistilled, row.last_layer_only), name)
+    return {name: rows[name] for name in left.values()}

@@ -1,0 +1,124 @@
+"""How the rows of a comparison mix their batches: DSMix, CutMix, MixUp, and DSMix by another sample's map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from dsmix_aug import DistortionBank, DSMix, Reference, SensitivityMap, sensitivity_map
+from dsmix_aug.nriqa.base.seeds import make_generator
+from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk, to_float
+from dsmix_aug.nriqa.runs.config import Config
+from dsmix_aug.nriqa.runs.rows import Pretraining
+
+#: (images, labels, references, generator) -> mixed images, soft labels, mixed references; images are uint8.
+Mixer = Callable[[Tensor, Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor, Tensor]]
+
+#: Photos that the mean DSM of each class is measured on, and the least that it may be: maps are divided by it.
+MEASURED_PHOTOS, SMALLEST_MEAN = 24, 1e-4
+
+
+def make_mixer(pretraining: Pretraining, config: Config, bank: DistortionBank, photos: Sequence[Path]) -> Mixer | None:
+    """Return what mixes the batches of a pre-training, or ``None`` where nothing is mixed.
+
+    Args:
+        pretraining: The pre-training.
+        config: The run's config.
+        bank: The distortions of the batches.
+        photos: Its pristine photos; some of them tell how strong each class is, where the weighting asks for it.
+    """
+    if pretraining.mixing is None:
+        return None
+    if pretraining.mixing == "mixup":
+        return MixUp(bank.num_classes, config.mix_probability)
+    per_class = pretraining.mixing == "dsmix" and config.weighting == "mass_per_class"
+    weighting = "mass" if config.weighting == "mass_per_class" else config.weighting
+    mix = DSMix(
+        num_classes=bank.num_classes,
+        patch_size=config.patch_size,
+        weighting="area" if pretraining.mixing == "cutmix" else weighting,
+        p=config.mix_probability,
+    )
+    class_means = mean_dsm_per_class(config, bank, photos) if per_class else None
+    return CutAndPaste(mix, pretraining.shuffled_maps, class_means)
+
+
+def mean_dsm_per_class(config: Config, bank: DistortionBank, photos: Sequence[Path]) -> Tensor:
+    """Return the mean DSM of each of the bank's classes over crops of some of the photos: (classes,) float32."""
+    generator = make_generator(config.seed, "mean DSM per class")
+    labels = torch.arange(bank.num_classes)
+    chosen = photos[:: max(1, len(photos) // MEASURED_PHOTOS)][:MEASURED_PHOTOS]
+    means = torch.zeros(bank.num_classes)
+    for photo in chosen:
+        crop = random_crop(read_shrunk(photo, config.photo_side), config.pretrain.crop_size, generator)
+        references = crop.expand(len(labels), -1, -1, -1)
+        distorted, _ = bank(references, labels=labels, generator=generator)
+        means += sensitivity_map(distorted, references, config.patch_size).as_subclass(Tensor).mean((1, 2))
+    return (means / len(chosen)).clamp(min=SMALLEST_MEAN)
+
+
+class CutAndPaste:
+    """DSMix of a batch with its references; equal generators give equal boxes, whatever the labels' weighting.
+
+    Args:
+        mix: The transform.
+        shuffled_maps: Whether labels are weighted by the map of the sample half a batch away.
+        class_means: (classes,), the mean DSM of each class, which maps are divided by: a class that changes pixels
+            little then keeps its share of the label beside one that changes them much. ``None``: maps as they are.
+    """
+
+    def __init__(self, mix: DSMix, shuffled_maps: bool = False, class_means: Tensor | None = None) -> None:
+        self.mix = mix
+        self.shuffled_maps = shuffled_maps
+        self.class_means = class_means
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, references: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Mix a batch."""
+        dsm = sensitivity_map(images, references, self.mix.patch_size)
+        weights = dsm.as_subclass(Tensor)
+        if self.class_means is not None:
+            weights = weights / self.class_means[labels, None, None]
+        if self.shuffled_maps:
+            weights = weights.roll(len(weights) // 2, 0)
+        weights = SensitivityMap(weights, patch_size=dsm.patch_size, canvas_size=dsm.canvas_size)
+        images, labels, _, mixed = self.mix(images, labels, weights, Reference(references), generator=generator)
+        return images, labels, mixed.as_subclass(Tensor)
+
+
+class MixUp:
+    """``v2.MixUp`` of a batch with its references, reproducible by a generator.
+
+    Args:
+        num_classes: Number of classes.
+        p: Probability that a batch is mixed.
+    """
+
+    def __init__(self, num_classes: int, p: float) -> None:
+        self.mix = v2.MixUp(num_classes=num_classes)
+        self.num_classes = num_classes
+        self.p = p
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, references: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Mix a batch."""
+        is_mixed = torch.rand((), generator=generator) < self.p
+        seed = int(torch.randint(2**62, (), generator=generator))
+        if not is_mixed:
+            return images, torch.nn.functional.one_hot(labels, self.num_classes).to(torch.float32), references
+        pair = [tv_tensors.Image(to_float(batch)) for batch in (images, references)]
+        with torch.random.fork_rng(devices=()):  # v2.MixUp takes no generator
+            torch.manual_seed(seed)
+            mixed, soft_labels, mixed_references = self.mix(pair[0], labels, pair[1])
+        return _to_uint8(mixed), soft_labels, _to_uint8(mixed_references)
+
+
+def _to_uint8(images: Tensor) -> Tensor:
+    return images.as_subclass(Tensor).mul(255).round_().to(torch.uint8)

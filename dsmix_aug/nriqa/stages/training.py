@@ -1,0 +1,138 @@
+"""The one training loop: steps, schedule, log, checkpoints, resuming, one process or several."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from dsmix_aug.nriqa.base import distributed
+from dsmix_aug.nriqa.base.files import replace_when_done, write_text
+from dsmix_aug.nriqa.base.seeds import derive_seed
+from dsmix_aug.nriqa.runs.config import LoopConfig
+from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.stages.batches import Batch
+
+GRADIENT_NORM = 1.0
+WARMUP_SHARE = 0.1
+
+#: One entry per step: its number, its learning rate and each of its losses.
+History = list[dict[str, float]]
+
+
+def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: Run, part: str) -> History:
+    """Train ``objective`` on ``batches``, from the part's last checkpoint where there is one.
+
+    Writes ``checkpoint.pt`` and ``log.jsonl`` to the part's folder, and TensorBoard events to the run's.
+
+    Args:
+        objective: Called with a :class:`~dsmix_aug.nriqa.stages.batches.Batch` on the run's device, returns the losses
+            to be added up, by name. Its parameters that require gradients are trained.
+        batches: Batch ``step * loop.shards + shard`` by number.
+        loop: How many steps, and how.
+        run: The run.
+        part: Name of the part, and of its folder in the run's.
+
+    Raises:
+        FloatingPointError: If the loss is not finite.
+        ValueError: If the number of processes does not divide ``loop.shards``.
+    """
+    rank, world_size = distributed.rank(), distributed.world_size()
+    if loop.shards % world_size:
+        raise ValueError(f"shards should be a multiple of the number of processes, got {loop.shards} and {world_size}")
+    objective.to(run.device).train()
+    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=loop.learning_rate, weight_decay=loop.weight_decay)
+    checkpoint = run.folder / part / "checkpoint.pt"
+    history = _resume(checkpoint, objective, optimizer)
+    replica = distributed.replicate(objective)
+
+    shards = range(rank, loop.shards, world_size)
+    numbers = [step * loop.shards + shard for step in range(len(history), loop.steps) for shard in shards]
+    loader = iter(DataLoader(batches, batch_size=None, sampler=numbers, num_workers=run.workers))
+    writer = SummaryWriter(str(run.folder / "tensorboard" / part), purge_step=len(history)) if rank == 0 else None
+    progress = tqdm(desc=part, total=loop.steps, initial=len(history), unit="step", disable=rank != 0)
+    for step in range(len(history), loop.steps):
+        learning_rate = schedule(step, loop)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        optimizer.zero_grad()
+        losses = {}
+        for shard in shards:
+            torch.manual_seed(derive_seed(run.config.seed, part, step, shard))  # dropout and the like, also if resumed
+            losses[shard] = _backward(replica, next(loader), run, loop)
+        nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
+        optimizer.step()
+        history.append({"step": step, "learning_rate": learning_rate, **_average(list(losses.values()), part, step)})
+        progress.set_postfix_str(f"loss {history[-1]['loss']:.4g}", refresh=False)
+        progress.update()
+        if writer:
+            for name, value in history[-1].items():
+                writer.add_scalar(name, value, step)
+        if (step + 1) % loop.checkpoint_every == 0 and step + 1 < loop.steps and rank == 0:
+            _write_checkpoint(checkpoint, objective, optimizer, history)
+    progress.close()
+    if writer:
+        writer.close()
+        _write_log(checkpoint.with_name("log.jsonl"), history)
+    objective.eval()
+    return history
+
+
+def schedule(step: int, loop: LoopConfig) -> float:
+    """Return the learning rate of a step: linear warm-up, then half a cosine down to 0."""
+    warmup = max(1, round(WARMUP_SHARE * loop.steps))
+    if step < warmup:
+        return loop.learning_rate * (step + 1) / warmup
+    return loop.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, loop.steps - warmup)))
+
+
+def read_log(path: Path) -> History:
+    """Return what :func:`train` wrote to ``log.jsonl``."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _backward(replica: nn.Module, batch: Batch, run: Run, loop: LoopConfig) -> dict[str, Tensor]:
+    on_device = Batch(*(tensor.to(run.device, non_blocking=True) for tensor in batch))
+    with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=loop.autocast):
+        losses = replica(on_device)
+    total = torch.stack(list(losses.values())).sum()
+    own_shards = loop.shards // distributed.world_size()  # gradients of processes are averaged
+    (total / own_shards).backward()
+    return {"loss": total.detach(), **{name: loss.detach() for name, loss in losses.items()}}
+
+
+def _average(losses: list[dict[str, Tensor]], part: str, step: int) -> dict[str, float]:
+    names = list(losses[0])
+    per_shard = torch.stack([torch.stack([entry[name].float() for name in names]) for entry in losses])
+    values = distributed.average(per_shard.mean(0)).tolist()
+    if not math.isfinite(values[0]):
+        raise FloatingPointError(f"{part}: the loss of step {step} is {values[0]}; a lower learning rate may help")
+    return dict(zip(names, values, strict=True))
+
+
+def _resume(checkpoint: Path, objective: nn.Module, optimizer: torch.optim.Optimizer) -> History:
+    if not checkpoint.is_file():
+        return []
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    objective.load_state_dict(state["objective"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["history"]
+
+
+def _write_checkpoint(path: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, history: History) -> None:
+    state = {"objective": objective.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
+    with replace_when_done(path) as temporary:
+        torch.save(state, temporary)
+    _write_log(path.with_name("log.jsonl"), history)
+
+
+def _write_log(path: Path, history: History) -> None:
+    write_text(path, "".join(json.dumps(entry) + "\n" for entry in history))

@@ -1,0 +1,89 @@
+"""Pooled features against NumPy, and the cache that must not mix networks up."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from dsmix_aug.nriqa.networks.backbones import Backbone
+from dsmix_aug.nriqa.networks.features import cached_features, extract_features, pool_features, weights_fingerprint
+
+
+class TwoLayers(Backbone):
+    channels = (4, 6)
+
+    def __init__(self, seed=0):
+        super().__init__(mean=(0.5,) * 3, std=(0.25,) * 3)
+        torch.manual_seed(seed)
+        self.first, self.second = nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 6, 3, stride=2)
+
+    def forward(self, images):
+        first = self.first(self.normalize(images))
+        return [first, self.second(first)]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    paths = []
+    for number, size in enumerate([(32, 32), (32, 32), (24, 40), (32, 32)]):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+        paths.append(path)
+    return paths
+
+
+def test_pooling_is_mean_and_deviation_at_two_scales():
+    backbone = TwoLayers().eval()
+    images = torch.rand(2, 3, 32, 48)
+    with torch.no_grad():
+        pooled = pool_features(backbone, images).numpy()
+        half = nn.functional.interpolate(images, (16, 24), mode="bilinear", antialias=True)
+        maps = [features.numpy() for scale in (images, half) for features in backbone(scale)]
+    expected = np.concatenate([part for m in maps for part in (m.mean((2, 3)), m.std((2, 3)))], axis=1)
+    assert pooled.shape == (2, 4 * sum(backbone.channels))
+    np.testing.assert_allclose(pooled, expected, atol=1e-5)
+
+
+def test_order_is_kept_whatever_the_sizes(photos):
+    backbone = TwoLayers().eval()
+    together = extract_features(backbone, photos, "cpu")
+    alone = [extract_features(backbone, [path], "cpu")[0] for path in photos]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(("pixels", "sizes"), [(3 * 32 * 32, [2, 1, 1]), (32 * 32, [1, 1, 1, 1]), (1, [1, 1, 1, 1])])
+def test_a_batch_is_bounded_in_pixels(photos, pixels, sizes, monkeypatch):
+    backbone, seen = TwoLayers().eval(), []
+    monkeypatch.setattr("dsmix_aug.nriqa.networks.features.BATCH_PIXELS", pixels)
+    monkeypatch.setattr(
+        "dsmix_aug.nriqa.networks.features.pool_features",
+        lambda _, images: (seen.append(len(images)), images.flatten(1)[:, :8])[1],
+    )
+    assert extract_features(backbone, photos, "cpu").shape == (4, 8)
+    assert seen == sizes
+
+
+def test_cache_is_used_and_tells_weights_and_data_apart(photos, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+
+    def features(backbone, key):
+        return cached_features(backbone, photos, key, cache, "cpu", False, "features")
+
+    first = features(TwoLayers(0), "data")
+    other_weights, other_data = features(TwoLayers(1), "data"), features(TwoLayers(0), "other data")
+    assert len(list(cache.iterdir())) == 3
+    assert not np.allclose(first, other_weights)
+    assert np.array_equal(first, other_data)
+    monkeypatch.setattr("dsmix_aug.nriqa.networks.features.extract_features", None)  # would raise if it were called
+    assert np.array_equal(features(TwoLayers(0), "data"), first)
+
+
+def test_fingerprint_sees_every_number():
+    network = TwoLayers()
+    before = weights_fingerprint(network)
+    assert weights_fingerprint(TwoLayers()) == before
+    with torch.no_grad():
+        network.second.bias[3] += 1e-6
+    assert weights_fingerprint(network) != before

@@ -1,0 +1,193 @@
+"""Training batches: a fixed function of their number, and the pipeline's promises about rows and labels."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from dsmix_aug import DistortionBank, DSMix
+from dsmix_aug.nriqa.datasets.photos import read_shrunk
+from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
+from dsmix_aug.nriqa.runs.config import LoopConfig
+from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.rows import PRETRAININGS
+from dsmix_aug.nriqa.stages.batches import DistortedCrops
+from dsmix_aug.nriqa.stages.mixing import SMALLEST_MEAN, CutAndPaste, MixUp, make_mixer, mean_dsm_per_class
+
+LOOP = LoopConfig(steps=1, batch_size=4, crop_size=48, learning_rate=1e-3)
+BANK = DistortionBank(["mean_shift", "white_noise", "pixelate"])
+
+
+def make_batches(mixer=None, loop=LOOP, seed=0):
+    return DistortedCrops(load_skimage_photos(48).training, 96, loop, BANK, mixer, seed)
+
+
+def make_cut(weighting, shuffled_maps=False, class_means=None):
+    return CutAndPaste(DSMix(num_classes=BANK.num_classes, weighting=weighting), shuffled_maps, class_means)
+
+
+def test_shapes_and_labels():
+    batch = make_batches(make_cut("mass"))[0]
+    assert batch.images.shape == batch.references.shape == (4, 3, 48, 48)
+    assert batch.images.dtype == batch.references.dtype == torch.uint8
+    assert batch.labels.shape == (4, BANK.num_classes)
+    torch.testing.assert_close(batch.labels.sum(1), torch.ones(4))
+
+
+def test_references_are_crops_of_the_photos():
+    batches = make_batches()
+    photos = [read_shrunk(path, 96) for path in batches.photos]
+    for crop in batches[3].references:
+        candidates = [photo.unfold(1, 48, 1).unfold(2, 48, 1) for photo in photos]  # every window of every photo
+        found = any(
+            (windows == wanted[:, None, None]).all(dim=(0, 3, 4)).any()
+            for windows in candidates
+            for wanted in (crop, crop.flip(-1))
+        )
+        assert found
+
+
+def test_without_mixing_an_image_is_its_class():
+    batches = make_batches()
+    for number in range(3):
+        batch = batches[number]
+        for image, reference, label in zip(*batch, strict=True):
+            assert label.max() == 1
+            name, _ = BANK.decode(int(label.argmax()))
+            assert (name == "pristine") == torch.equal(image, reference)
+
+
+def test_a_batch_depends_on_its_number_alone():
+    first, second = make_batches(make_cut("mass")), make_batches(make_cut("mass"))
+    later = first[7]
+    second[0]
+    torch.manual_seed(99)
+    assert all(torch.equal(*pair) for pair in zip(later, second[7], strict=True))
+    assert not torch.equal(first[8].images, later.images)
+    assert not torch.equal(make_batches(make_cut("mass"), seed=1)[7].images, later.images)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 and later, of DataLoader itself
+def test_workers_make_the_same_batches():
+    batches = make_batches(make_cut("mass"))
+    loader = DataLoader(batches, batch_size=None, sampler=range(4), num_workers=2)
+    for number, batch in enumerate(loader):
+        assert all(torch.equal(*pair) for pair in zip(batch, batches[number], strict=True))
+
+
+def test_rows_differ_in_their_labels_alone():
+    mass, area = make_batches(make_cut("mass")), make_batches(make_cut("area"))
+    assert torch.equal(mass[2].images, area[2].images)
+    assert torch.equal(mass[2].references, area[2].references)
+    assert any(not torch.equal(mass[number].labels, area[number].labels) for number in range(4))
+
+
+def test_a_batch_is_one_shard():
+    loop = LoopConfig(steps=1, batch_size=8, crop_size=48, learning_rate=1e-3, shards=4)
+    assert len(make_batches(loop=loop)[0].images) == 2
+
+
+def check_labels(batch, source, strengths):
+    """Compare a mixed batch's labels with the shares of ``strengths``, (B, H, W), that the boxes kept and cut."""
+    pasted = (batch.references != source.references).any(1)
+    if not pasted.any():
+        return False
+    box = pasted.any(0)
+    for i in range(len(strengths)):
+        kept, cut = strengths[i][~box].sum(), strengths[i - 1][box].sum()
+        if kept + cut > 0:
+            share = (kept / (kept + cut)).float()
+            expected = share * source.labels[i] + (1 - share) * source.labels[i - 1]
+            torch.testing.assert_close(batch.labels[i], expected, atol=1e-5, rtol=0)
+    return True
+
+
+def test_another_samples_map_moves_labels_alone():
+    """The control: the same crops, distortions and boxes, and labels from the formula with the maps half a batch on."""
+    own, foreign = make_batches(make_cut("mass")), make_batches(make_cut("mass", shuffled_maps=True))
+    unmixed = make_batches()
+    checked = []
+    for number in range(4):
+        a, b, source = own[number], foreign[number], unmixed[number]
+        assert torch.equal(a.images, b.images)
+        assert torch.equal(a.references, b.references)
+        errors = (source.images.double() - source.references.double()).abs().mean(1)
+        checked.append(check_labels(b, source, errors.roll(2, 0)))
+    assert any(checked)
+
+
+@pytest.mark.parametrize("shuffled_maps", [False, True])
+def test_maps_are_divided_by_the_mean_of_their_own_class(shuffled_maps):
+    class_means = torch.linspace(0.01, 0.5, BANK.num_classes)
+    batches, unmixed = make_batches(make_cut("mass", shuffled_maps, class_means)), make_batches()
+    checked = []
+    for number in range(4):
+        source = unmixed[number]
+        errors = (source.images.double() - source.references.double()).abs().mean(1)
+        strengths = errors / class_means[source.labels.argmax(1), None, None]
+        checked.append(check_labels(batches[number], source, strengths.roll(2, 0) if shuffled_maps else strengths))
+    assert any(checked)
+
+
+def test_mean_dsm_of_each_class(tmp_path):
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path in paths:
+        Image.new("RGB", (64, 64), (128, 128, 128)).save(path)
+    smoke = PRESETS["smoke"]
+    config = dataclasses.replace(smoke, pretrain=dataclasses.replace(smoke.pretrain, crop_size=48))
+    means = mean_dsm_per_class(config, BANK, paths)
+    assert means[0] == SMALLEST_MEAN
+    shifts, variances = {1: 0.15, 2: 0.08, 4: 0.08, 5: 0.15}, (0.001, 0.002, 0.003, 0.005, 0.01)
+    for label in range(1, BANK.num_classes):
+        name, level = BANK.decode(label)
+        expected = {
+            "mean_shift": shifts.get(level),
+            "white_noise": (2 / np.pi * variances[level - 1]) ** 0.5,  # the mean of a normal variable's magnitude
+            "pixelate": SMALLEST_MEAN,  # a grey photo stays as it is
+        }[name]
+        assert means[label].item() == pytest.approx(expected, rel=0.03)
+    assert torch.equal(mean_dsm_per_class(config, BANK, paths), means)
+
+
+def test_mixup_mixes_images_references_and_labels_alike():
+    batch, source = make_batches(MixUp(BANK.num_classes, 1.0))[3], make_batches()[3]
+    assert batch.images.dtype == torch.uint8
+    share = _share(batch.references, source.references)
+    assert 0 < share < 1
+    for mixed, plain, tolerance in (
+        (batch.images.double(), source.images.double(), 0.51),
+        (batch.labels.double(), source.labels.double(), 2e-3),
+    ):
+        torch.testing.assert_close(mixed, share * plain + (1 - share) * plain.roll(1, 0), atol=tolerance, rtol=0)
+    again = make_batches(MixUp(BANK.num_classes, 1.0))[3]
+    assert torch.equal(again.images, batch.images)
+    assert torch.equal(make_batches(MixUp(BANK.num_classes, 0.0))[3].images, source.images)
+
+
+def _share(mixed, plain):
+    """Return the weight of each sample in its mix with the one before, by least squares."""
+    other = plain.double().roll(1, 0)
+    difference = plain.double() - other
+    return float(((mixed.double() - other) * difference).sum() / difference.square().sum())
+
+
+def test_drawing_from_torchs_generator_leaves_no_trace():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    make_batches(MixUp(BANK.num_classes, 1.0))[0]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("weighting", ["mass", "mass_per_class", "retained"])
+@pytest.mark.parametrize("name", PRETRAININGS)
+def test_every_pretraining_has_its_mixer(name, weighting):
+    config = dataclasses.replace(PRESETS["smoke"], weighting=weighting)
+    mixer = make_mixer(PRETRAININGS[name], config, BANK, load_skimage_photos(48).training)
+    assert (mixer is None) == name.startswith("no_mixing")
+    if isinstance(mixer, CutAndPaste):
+        assert mixer.mix.weighting == ("area" if "cutmix" in name else weighting.removesuffix("_per_class"))
+        assert mixer.shuffled_maps == ("shuffled" in name)
+        assert (mixer.class_means is not None) == (weighting == "mass_per_class" and "dsmix" in name)

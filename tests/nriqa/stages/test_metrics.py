@@ -1,0 +1,115 @@
+"""Correlations, the logistic fit and splits, against SciPy and by their definitions."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from dsmix_aug.nriqa.datasets import ScoredSet
+from dsmix_aug.nriqa.stages.metrics import fit_logistic, make_splits, score
+
+
+def logistic(x, b1, b2, b3, b4):
+    return b2 + (b1 - b2) / (1 + np.exp(-(x - b3) / abs(b4)))
+
+
+def noisy_pair(seed, size=120, noise=0.3):
+    rng = np.random.default_rng(seed)
+    predictions = rng.normal(size=size)
+    return 40 + 7 * predictions, np.tanh(predictions) + noise * rng.normal(size=size)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rank_correlations_are_scipys(seed):
+    predictions, targets = noisy_pair(seed)
+    predictions[:10] = predictions[10:20]  # ties
+    scores = score(predictions, targets)
+    assert scores.srcc == pytest.approx(stats.spearmanr(predictions, targets).statistic)
+    assert scores.krcc == pytest.approx(stats.kendalltau(predictions, targets, variant="b").statistic)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_plcc_and_rmse_are_those_after_the_fit_of_scipys_curve_fit(seed):
+    predictions, targets = noisy_pair(seed)
+    start = [targets.max(), targets.min(), predictions.mean(), predictions.std()]
+    found, _ = optimize.curve_fit(logistic, predictions, targets, start, maxfev=10_000)
+    mapped = logistic(predictions, *found)
+    scores = score(predictions, targets)
+    assert scores.plcc == pytest.approx(stats.pearsonr(mapped, targets).statistic, abs=1e-4)
+    assert scores.rmse == pytest.approx(np.sqrt(np.mean((mapped - targets) ** 2)), rel=1e-4)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("width", [0.05, 1.0, 3.0])
+def test_logistic_is_recovered(sign, width):
+    predictions = np.linspace(-2, 3, 80)
+    targets = 5 + sign * logistic(predictions, 90.0, 10.0, 0.4, width)
+    np.testing.assert_allclose(fit_logistic(predictions, targets), targets, atol=0.05)
+    assert score(predictions, targets).plcc == pytest.approx(1, abs=1e-5)
+
+
+def test_a_straight_line_is_a_limit_that_is_reached():
+    predictions = np.linspace(0, 1, 50)
+    assert score(predictions, 3 * predictions + 1).plcc == pytest.approx(1, abs=1e-4)
+
+
+def test_scores_of_a_perfect_and_of_an_inverted_prediction():
+    targets = np.arange(20.0)
+    assert score(targets, targets)[:3] == pytest.approx((1, 1, 1), abs=1e-3)
+    inverted = score(-targets, targets)
+    assert (inverted.srcc, inverted.krcc) == (-1, -1)
+    assert inverted.plcc == pytest.approx(1, abs=1e-3)  # the logistic may fall
+
+
+@pytest.mark.parametrize("constant", ["predictions", "targets"])
+def test_constant_values_have_no_correlation(constant):
+    values = np.arange(6.0)
+    pair = (np.full(6, 0.3), values) if constant == "predictions" else (values, np.full(6, 0.3))
+    scores = score(*pair)
+    assert np.isnan(scores[:3]).all()
+    assert scores.rmse == pytest.approx(pair[1].std())
+
+
+@pytest.mark.parametrize(
+    ("predictions", "targets", "message"),
+    [
+        ([1.0, 2.0], [1.0, 2.0, 3.0], r"of one length, at least 2, got \(2,\) and \(3,\)"),
+        ([1.0], [1.0], "of one length, at least 2"),
+        ([[1.0, 2.0]], [[1.0, 2.0]], "of one length, at least 2"),
+        ([1.0, np.nan], [1.0, 2.0], "should be finite"),
+        ([1.0, 2.0], [np.inf, 2.0], "should be finite"),
+    ],
+)
+def test_bad_input(predictions, targets, message):
+    with pytest.raises(ValueError, match=message):
+        score(predictions, targets)
+
+
+def scored_set(groups, split=None):
+    images = tuple(Path(f"{number}.png") for number in range(len(groups)))
+    return ScoredSet("toy", "score", images, np.arange(float(len(groups))), tuple(groups), split, (), "")
+
+
+def test_random_splits_keep_contents_together_and_repeat():
+    groups = [f"photo {number % 10}" for number in range(60)]
+    splits = make_splits(scored_set(groups), count=10, seed=3)
+    assert len(splits) == 10
+    for train, test in splits:
+        assert sorted([*train, *test]) == list(range(60))
+        assert {groups[i] for i in train}.isdisjoint(groups[i] for i in test)
+        assert len({groups[i] for i in test}) == 2  # a fifth of the contents
+    assert len({tuple(test) for _, test in splits}) > 1
+    again = make_splits(scored_set(groups), count=10, seed=3)
+    assert all((a[1] == b[1]).all() for a, b in zip(splits, again, strict=True))
+
+
+def test_official_split_is_the_only_one():
+    ((train, test),) = make_splits(scored_set("abcd", ("train", "test", "train", "test")), count=10, seed=0)
+    assert train.tolist() == [0, 2]
+    assert test.tolist() == [1, 3]
+
+
+def test_one_content_cannot_be_parted():
+    with pytest.raises(ValueError, match="toy: splits need images of at least 2 contents, got 1"):
+        make_splits(scored_set("aaaa"), count=2, seed=0)

@@ -1,0 +1,163 @@
+"""The training loop: schedule, resuming, sharding and several processes, on a model that takes milliseconds."""
+
+import itertools
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from dsmix_aug.nriqa.base import distributed  # noqa: F401  for the script below
+from dsmix_aug.nriqa.runs.config import LoopConfig
+from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.stages.batches import Batch
+from dsmix_aug.nriqa.stages.training import read_log, schedule, train
+
+LOOP = LoopConfig(steps=10, batch_size=8, crop_size=4, learning_rate=1e-2, checkpoint_every=3)
+
+
+class Noise(Dataset):
+    """Batch i is a function of i; reading batch ``fails_at`` raises."""
+
+    def __init__(self, loop, fails_at=None):
+        self.size = loop.batch_size // loop.shards
+        self.loop = loop
+        self.fails_at = fails_at
+
+    def __getitem__(self, number):
+        if number == self.fails_at:
+            raise KeyboardInterrupt
+        step, shard = divmod(number, self.loop.shards)
+        generator = torch.Generator().manual_seed(step)
+        images = torch.rand(self.loop.batch_size, 3, 4, 4, generator=generator)
+        images = images[shard * self.size : (shard + 1) * self.size]
+        return Batch(images, images, images.mean((2, 3)))
+
+
+class Objective(nn.Module):
+    """A linear layer with dropout, so that the random numbers of a step matter."""
+
+    def __init__(self, dropout=0.5):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(48, 3))
+
+    def forward(self, batch):
+        error = (self.network(batch.images) - batch.labels).square()
+        return {"first": error[:, 0].mean(), "rest": error[:, 1:].mean()}
+
+
+def make_run(folder, **changes):
+    config = replace(PRESETS["smoke"], **changes)
+    return SimpleNamespace(folder=Path(folder), config=config, device="cpu", workers=0)
+
+
+def train_all(folder, objective, loop=LOOP, fails_at=None):
+    return train(objective, Noise(loop, fails_at), loop, make_run(folder), "part")
+
+
+def test_learns_and_logs(tmp_path):
+    objective = Objective(dropout=0.0)
+    loop = replace(LOOP, steps=60)
+    history = train_all(tmp_path, objective, loop)
+    assert len(history) == 60
+    assert history[-1]["loss"] < history[0]["loss"] / 2
+    assert history[0]["loss"] == pytest.approx(history[0]["first"] + history[0]["rest"])
+    assert [entry["learning_rate"] for entry in history] == [schedule(step, loop) for step in range(60)]
+    assert read_log(tmp_path / "part" / "log.jsonl") == history
+    assert not objective.training
+    assert list((tmp_path / "tensorboard" / "part").iterdir())
+
+
+def test_schedule_rises_and_falls():
+    loop = replace(LOOP, steps=100)
+    rates = [schedule(step, loop) for step in range(100)]
+    assert rates[:10] == pytest.approx([1e-2 * step / 10 for step in range(1, 11)])
+    assert rates[10] == pytest.approx(1e-2)
+    assert rates[55] == pytest.approx(0.5e-2)
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[10:]))
+    assert 0 < rates[-1] < 1e-5
+
+
+@pytest.mark.parametrize("fails_at", [1, 3, 5, 9])
+def test_resumes_to_the_same_numbers(tmp_path, fails_at):
+    unbroken = Objective()
+    expected = train_all(tmp_path / "unbroken", unbroken)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(tmp_path / "broken", Objective(), fails_at=fails_at)
+    assert (tmp_path / "broken" / "part" / "checkpoint.pt").is_file() == (fails_at >= 3)
+    torch.manual_seed(123)
+    resumed = Objective()
+    assert train_all(tmp_path / "broken", resumed) == expected
+    assert all(torch.equal(*pair) for pair in zip(unbroken.parameters(), resumed.parameters(), strict=True))
+    logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("unbroken", "broken")]
+    assert logs[0] == logs[1]
+
+
+def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
+    objective = Objective()
+    with torch.no_grad():
+        objective.network[2].bias[0] = torch.inf
+    with pytest.raises(FloatingPointError, match="part: the loss of step 0 is inf; a lower learning rate may help"):
+        train_all(tmp_path, objective)
+
+
+def test_shards_add_up_to_the_batch(tmp_path):
+    whole, parts = Objective(dropout=0.0), Objective(dropout=0.0)
+    expected = train_all(tmp_path / "whole", whole)
+    history = train_all(tmp_path / "parts", parts, replace(LOOP, shards=4))
+    assert [entry["loss"] for entry in history] == pytest.approx([entry["loss"] for entry in expected], rel=1e-5)
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+SCRIPT = """
+import atexit, os, sys
+sys.path.insert(0, {folder!r})
+from dataclasses import replace
+from pathlib import Path
+from torch.distributed import is_initialized
+from test_training import LOOP, Objective, distributed, train_all
+end = Path(sys.argv[1] + "-ended-" + os.environ["RANK"])
+atexit.register(lambda: end.write_text("still there" if is_initialized() else "left in time"))
+distributed.start("cpu")
+train_all(sys.argv[1], Objective(dropout=0.0), replace(LOOP, shards=4))
+"""
+
+
+def test_two_processes_follow_the_curve_of_one(tmp_path):
+    expected = train_all(tmp_path / "one", Objective(dropout=0.0), replace(LOOP, shards=4))
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(folder=str(Path(__file__).parent)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script]
+    done = subprocess.run(
+        [*map(str, command), str(tmp_path / "two")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    # A file per process: lines that two processes print to one pipe can run into one another.
+    assert [(tmp_path / f"two-ended-{rank}").read_text() for rank in range(2)] == ["left in time"] * 2
+    history = read_log(tmp_path / "two" / "part" / "log.jsonl")
+    assert [entry["loss"] for entry in history] == pytest.approx([entry["loss"] for entry in expected], rel=1e-4)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_a_loop_chooses_its_precision(tmp_path, autocast):
+    seen = []
+
+    class Watching(Objective):
+        def forward(self, batch):
+            seen.append((torch.is_autocast_enabled("cpu"), self.network(batch.images).dtype))
+            return super().forward(batch)
+
+    loop = replace(LOOP, steps=1, autocast=autocast)
+    train(Watching(), Noise(loop), loop, make_run(tmp_path), "part")
+    assert seen == [(autocast, torch.bfloat16 if autocast else torch.float32)]

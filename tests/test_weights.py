@@ -1,0 +1,101 @@
+"""The weights that ship: they load offline, know what they should, and a damaged file is noticed."""
+
+import shutil
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from dsmix_aug import DistortionBank, DSMEstimator, sensitivity_map, weights
+from dsmix_aug.nriqa.quality_model import QualityModel
+
+CROPS = {"astronaut": (100, 60), "coffee": (100, 150)}
+
+
+def read_crop(name):
+    """A crop of 256 px of a photo that no training has seen, (3, 256, 256)."""
+    top, left = CROPS[name]
+    photo = getattr(skimage.data, name)()[top : top + 256, left : left + 256]
+    return torch.from_numpy(photo.copy()).movedim(-1, 0)
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of the weights in the place of those that ship."""
+    folder = shutil.copytree(weights.FOLDER, tmp_path / "weights")
+    monkeypatch.setattr(weights, "FOLDER", folder)
+    return folder
+
+
+def test_all_files_are_small_and_have_checksums():
+    files = sorted(weights.FOLDER.glob("*.safetensors"))
+    assert sum(path.stat().st_size for path in files) <= 20e6
+    listed = [line.split()[1] for line in (weights.FOLDER / weights.CHECKSUMS).read_text().splitlines()]
+    assert listed == [path.name for path in files]
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee"])
+def test_estimator_finds_where_photos_of_another_source_are_distorted(name):
+    bank = DistortionBank(pristine=False)
+    references = read_crop(name).expand(bank.num_classes, -1, -1, -1)
+    distorted, _ = bank(references, torch.arange(bank.num_classes), generator=torch.Generator().manual_seed(1))
+    true_maps = sensitivity_map(distorted, references).flatten(1).numpy()
+    estimator = DSMEstimator.from_pretrained("small")
+    with torch.no_grad():
+        predicted_maps = torch.cat([estimator(chunk / 255).flatten(1) for chunk in distorted.split(32)]).numpy()
+    by_type = defaultdict(list)
+    for label, (true, predicted) in enumerate(zip(true_maps, predicted_maps, strict=True)):
+        if true.std() > 0.1 * true.mean():  # the map varies: there is a pattern to find
+            by_type[bank.decode(label)[0]].append(np.corrcoef(true, predicted)[0, 1])
+    assert len(by_type) == 25
+    assert np.mean([np.mean(correlations) for correlations in by_type.values()]) > 0.8
+
+
+def test_quality_falls_as_distortions_grow(tmp_path):
+    photo = read_crop("astronaut")
+    model = QualityModel.from_pretrained("small")
+    assert model.target == "MOS"
+    bank = DistortionBank()
+    paths = []
+    for name in ("gaussian_blur", "jpeg", "white_noise"):
+        for level in (2, 4):
+            image = bank[name](photo, level=level, generator=torch.Generator().manual_seed(0))
+            paths.append(tmp_path / f"{name}_{level}.png")
+            Image.fromarray(image.movedim(0, -1).numpy()).save(paths[-1])
+    Image.fromarray(photo.movedim(0, -1).numpy()).save(tmp_path / "pristine.png")
+    *distorted, pristine = model.score([*paths, tmp_path / "pristine.png"])
+    weak, strong = np.reshape(distorted, (3, 2)).T
+    assert (pristine > weak).all()
+    assert (weak > strong).all()
+
+
+@pytest.mark.parametrize("name", CROPS)
+def test_quality_falls_on_beyond_the_banks_levels(name, tmp_path):
+    """White noise up to three times as strong as the bank's strongest, which authentic photos do not show."""
+    photo = read_crop(name) / 255
+    noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+    paths = []
+    for deviation in (0.02, 0.08, 0.32):
+        image = (photo + deviation * noise).clamp(0, 1).mul(255).round().to(torch.uint8)
+        paths.append(tmp_path / f"{deviation}.png")
+        Image.fromarray(image.movedim(0, -1).numpy()).save(paths[-1])
+    assert (np.diff(QualityModel.from_pretrained("small").score(paths)) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "load"),
+    [("dsm_estimator", DSMEstimator.from_pretrained), ("quality_model", QualityModel.from_pretrained)],
+)
+def test_damage_is_noticed(copy, kind, load):
+    path = copy / f"{kind}-small.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{kind}-small.safetensors is damaged: its SHA-256 is \w+, expected \w+"):
+        load("small")
+    (copy / f"{kind}-huge.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{kind}-huge.safetensors is damaged: .* expected None"):
+        load("huge")
