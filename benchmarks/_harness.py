@@ -15,10 +15,10 @@ import random
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import torch
@@ -40,9 +40,12 @@ class Timing(NamedTuple):
     rounds: int
 
 
+Case = TypeVar("Case", bound=Hashable)
+
+
 def interleave(
-    cases: Mapping[str, Callable[[], object]], *, rounds: int = 30, warmup: int = 3, cold: bool = True, seed: int = 0
-) -> dict[str, Timing]:
+    cases: Mapping[Case, Callable[[], object]], *, rounds: int = 30, warmup: int = 3, cold: bool = True, seed: int = 0
+) -> dict[Case, Timing]:
     """Time each case once per round.
 
     Args:
@@ -56,8 +59,8 @@ def interleave(
     flush = torch.zeros(FLUSH_BYTES // 8 if cold else 0, dtype=torch.int64)
     order = list(cases)
     shuffle = random.Random(seed)
-    wall: dict[str, list[float]] = {name: [] for name in cases}
-    cpu: dict[str, list[float]] = {name: [] for name in cases}
+    wall: dict[Case, list[float]] = {name: [] for name in cases}
+    cpu: dict[Case, list[float]] = {name: [] for name in cases}
     for i in range(warmup + rounds):
         shuffle.shuffle(order)
         for name in order:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ dsmix = DSMix(num_classes=bank.num_classes)
 Batch = tuple[Tensor, Tensor]
 
 
-class JpegPhotos(Dataset):
+class JpegPhotos(Dataset[tuple[Tensor, int]]):
     """Crops of JPEG files (uint8) with the number of the file as label."""
 
     def __init__(self, files: list[Path], crop_size: int) -> None:
@@ -101,7 +102,7 @@ def write_photos(folder: Path, count: int, side: int) -> list[Path]:
     return files
 
 
-def run_epoch(loader: DataLoader) -> None:
+def run_epoch(loader: DataLoader[Any]) -> None:
     """Take every batch as a training loop does."""
     for images, _ in loader:
         images.float().div_(255)
@@ -121,7 +122,7 @@ def loader_cases(dataset: JpegPhotos, batch_size: int) -> dict[str, Callable[[],
                 num_workers=workers,
                 persistent_workers=workers > 0,
             )
-            cases[f"{name}/{workers}"] = lambda loader=loader: run_epoch(loader)
+            cases[f"{name}/{workers}"] = partial(run_epoch, loader)
     return cases
 
 

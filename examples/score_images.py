@@ -8,7 +8,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: th
 
 import pandas as pd
 import torch
-from dsmix_aug.nriqa.report.pictures import color_map
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -17,6 +16,7 @@ from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.datasets.photos import check_photos, list_photos, read_shrunk, to_float
 from dsmix_aug.nriqa.quality_model import QualityModel, load_from_run
+from dsmix_aug.nriqa.report.pictures import color_map
 from dsmix_aug.nriqa.stages.dsm import load_estimator
 
 #: Photos are shrunk to this shorter side in px before their map is drawn.
