@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other, and keep their tables: ``python -m benchmarks [--smoke]``."""
+"""Run every benchmark and keep their tables: ``python -m benchmarks [--smoke] [--device cuda]``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ def main() -> None:
     """Run the scripts with their defaults; each prints its table and writes its JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="tiny inputs and two rounds, to see that they run")
+    parser.add_argument("--device", default="cpu", help="where batches lie, such as cpu or cuda")
     args = parser.parse_args()
     tables = []
     for script in sorted(HERE.glob("bench_*.py")):
         print(f"\n== {script.stem}", flush=True)
-        command = [sys.executable, str(script), *(["--smoke"] if args.smoke else [])]
+        command = [sys.executable, str(script), "--device", args.device, *(["--smoke"] if args.smoke else [])]
         finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         print(finished.stdout, flush=True)
         if finished.returncode:
