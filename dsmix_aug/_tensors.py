@@ -12,7 +12,7 @@ from torch import Tensor
 
 def to_device(values: Sequence[Any] | np.ndarray, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
     """Turn host numbers into a tensor on ``device`` without making the host wait for it."""
-    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+    return torch.tensor(values, dtype=dtype, device="cpu").to(device, non_blocking=True)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
