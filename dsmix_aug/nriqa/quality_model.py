@@ -18,9 +18,10 @@ from dsmix_aug.nriqa.base.files import read_json, replace_when_done
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.networks.features import extract_features
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
+from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
-from dsmix_aug.nriqa.runs.rows import Row, rows_of
+from dsmix_aug.nriqa.runs.rows import rows_of
 from dsmix_aug.nriqa.stages.pretrain import load_networks
 from dsmix_aug.nriqa.stages.probe import find_head, row_features
 from dsmix_aug.weights import find_weights, read_weights

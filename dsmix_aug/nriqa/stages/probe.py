@@ -15,7 +15,7 @@ from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import cached_features, group_widths, select_last_map
 from dsmix_aug.nriqa.networks.linear_probe import LinearProbe, fit_probe
-from dsmix_aug.nriqa.runs.rows import Row
+from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.metrics import make_splits
 from dsmix_aug.nriqa.stages.pretrain import load_networks
