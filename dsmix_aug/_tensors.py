@@ -25,3 +25,23 @@ def value_range(tensor: Tensor) -> tuple[float, float]:
     """Return the minimum and maximum of a CPU tensor that is not empty, NaN if it holds one."""
     array = to_numpy(tensor)
     return float(np.minimum.reduce(array, None)), float(np.maximum.reduce(array, None))
+
+
+def check_network_input(images: object) -> None:
+    """Check that images are (B, 3, H, W) floats, and on the CPU that they lie in [0, 1].
+
+    Raises:
+        TypeError: If ``images`` is not a floating point tensor.
+        ValueError: If the shape or a value is wrong.
+    """
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images should be a tensor, got {type(images).__name__}")
+    if not images.is_floating_point():
+        raise TypeError(f"images should be float in [0, 1], got {images.dtype}; v2.ToDtype(torch.float32, scale=True)")
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+        raise ValueError(f"images should have shape (B, 3, H, W) with H, W >= 1, got {tuple(images.shape)}")
+    # On CUDA a look at the values would make the host wait; under torch.compile it would break the graph.
+    if images.device.type == "cpu" and images.numel() and not torch.compiler.is_compiling():
+        low, high = torch.aminmax(images.detach())
+        if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
+            raise ValueError(f"images: values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]")

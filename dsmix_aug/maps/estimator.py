@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsmix_aug._tensors import check_network_input
 from dsmix_aug.weights import find_weights, read_weights
 
 _METADATA_KEY = "dsmix_aug.DSMEstimator"
@@ -102,7 +103,7 @@ class DSMEstimator(nn.Module):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the normalised tokens on their grid, (B, ceil(H / p), ceil(W / p), embed_dim), for probing."""
-        _check_images(images)
+        check_network_input(images)
         height, width = images.shape[-2:]
         padded = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size), mode="replicate")
         tokens = self.patch_embed(_with_steps(padded.to(self.head.weight.dtype)))
@@ -228,17 +229,3 @@ def _check_config(config: Mapping[str, Any]) -> None:
         raise ValueError(f"embed_dim should be a multiple of 4 (sine and cosine of row and column), got {embed_dim}")
     if embed_dim % num_heads:
         raise ValueError(f"embed_dim should be a multiple of num_heads, got {embed_dim} and {num_heads}")
-
-
-def _check_images(images: object) -> None:
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images should be a tensor, got {type(images).__name__}")
-    if not images.is_floating_point():
-        raise TypeError(f"images should be float in [0, 1], got {images.dtype}; v2.ToDtype(torch.float32, scale=True)")
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
-        raise ValueError(f"images should have shape (B, 3, H, W) with H, W >= 1, got {tuple(images.shape)}")
-    # On CUDA a look at the values would make the host wait; under torch.compile it would break the graph.
-    if images.device.type == "cpu" and images.numel() and not torch.compiler.is_compiling():
-        low, high = torch.aminmax(images.detach())
-        if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
-            raise ValueError(f"images: values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]")

@@ -33,9 +33,10 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         "a stand-in)",
     )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="rows to compare (default: the preset's)")
-    parser.add_argument("--backbone", help="efficientnet_lite0 or a timm model (default: the preset's)")
+    parser.add_argument("--backbone", help="efficientnet_lite0, _lite1, _lite2 or a timm model (default: the preset's)")
     parser.add_argument(
-        "--teacher", help="efficientnet_lite0, torchvision weights, a timm model, or none (default: the preset's)"
+        "--teacher",
+        help="efficientnet_lite0, _lite1, _lite2, torchvision weights, a timm model, or none (default: the preset's)",
     )
     parser.add_argument("--seed", type=int, help="seed of everything drawn (default: the preset's)")
     parser.add_argument(

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import safetensors
 import safetensors.numpy
+import torch
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
 
 from dsmix_aug.nriqa.base.files import replace_when_done
 
@@ -62,6 +64,27 @@ class LinearProbe:
         with safetensors.safe_open(path, framework="numpy") as file:
             description = dict(file.metadata())
         return cls(**arrays, intercept=json.loads(description.pop("intercept"))), description
+
+
+class ProbeLayer(nn.Module):
+    """A :class:`LinearProbe` as a layer: features (B, D) -> scores (B,). Its arrays are float32 buffers."""
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    scale: Tensor
+    coefficients: Tensor
+    intercept: Tensor
+
+    def __init__(self, probe: LinearProbe) -> None:
+        super().__init__()
+        for name in (*ARRAYS, "intercept"):
+            self.register_buffer(name, torch.tensor(getattr(probe, name), dtype=torch.float32))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the scores; a feature that was clipped passes no gradient."""
+        clipped = features.clamp(self.low, self.high)
+        return ((clipped - self.mean) / self.scale) @ self.coefficients + self.intercept
 
 
 def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, contents: np.ndarray) -> LinearProbe:

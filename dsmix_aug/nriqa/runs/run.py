@@ -20,7 +20,8 @@ from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
 from dsmix_aug.nriqa.datasets.distorted_photos import make_distorted_photos
 from dsmix_aug.nriqa.base.files import read_json, write_json
 from dsmix_aug.nriqa.datasets.photos import Skipped
-from dsmix_aug.nriqa.runs.rows import Row, rows_of
+from dsmix_aug.nriqa.networks.row import Row
+from dsmix_aug.nriqa.runs.rows import rows_of
 from dsmix_aug.nriqa.networks.teacher import check_teacher
 
 PACKAGES = ("dsmix-aug", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image", "pillow")

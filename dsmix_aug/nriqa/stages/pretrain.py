@@ -18,9 +18,10 @@ from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets.photos import to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.networks.distillation import Distillation
+from dsmix_aug.nriqa.networks.row import Row, teacher_of
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
-from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining, Row, pretrainings_of
+from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining, pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
 from dsmix_aug.nriqa.stages.mixing import make_mixer
@@ -106,8 +107,9 @@ def load_networks(folder: Path, config: Config, row: Row, device: str) -> tuple[
 
 
 def _load_network(folder: Path, config: Config, name: str, share: float) -> Backbone:
-    if name == "teacher":
-        teacher = build_teacher(config.teacher)
+    teacher_name = teacher_of(name, config.teacher)
+    if teacher_name is not None:
+        teacher = build_teacher(teacher_name)
         assert teacher is not None  # rows_of leaves such rows out where there is no teacher
         return teacher
     backbone = _new_backbone(config, "random")
