@@ -9,22 +9,22 @@ from pathlib import Path
 TOP_MEASURED, TOP_PREDICTED = 0.2, 0.05
 
 
-def add_output(parser: argparse.ArgumentParser, help: str) -> None:
+def add_output(parser: argparse._ActionsContainer, help: str) -> None:
     """Add ``-o``, the output folder, which has to be given."""
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help=help)
 
 
-def add_force(parser: argparse.ArgumentParser) -> None:
+def add_force(parser: argparse._ActionsContainer) -> None:
     """Add ``--force``."""
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
 
 
-def add_seed(parser: argparse.ArgumentParser) -> None:
+def add_seed(parser: argparse._ActionsContainer) -> None:
     """Add ``--seed``."""
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of everything drawn (default: 0)")
 
 
-def add_size(parser: argparse.ArgumentParser) -> None:
+def add_size(parser: argparse._ActionsContainer) -> None:
     """Add ``--size``."""
     parser.add_argument(
         "--size",
@@ -35,7 +35,7 @@ def add_size(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: argparse._ActionsContainer) -> None:
     """Add ``--device``."""
     parser.add_argument("--device", default="cpu", help="device of the networks, such as cpu or cuda (default: cpu)")
 
@@ -52,7 +52,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def add_top(parser: argparse.ArgumentParser, default: float | None, described: str) -> None:
+def add_top(parser: argparse._ActionsContainer, default: float | None, described: str) -> None:
     """Add ``--top``, the scale of heat maps, with its default and what help says of it."""
     parser.add_argument(
         "--top",

@@ -25,10 +25,10 @@ BATCH_PIXELS = 2**20
 class Outcome(NamedTuple):
     """What became of a photo.
 
-    ``bytes``: of its files; ``skipped``: why it was left out; ``stopped``: why nothing can be written any more.
+    ``photo``: its index; ``bytes``: of its files; ``skipped``: why it was left out; ``stopped``: why nothing can be written any more.
     """
 
-    index: int
+    photo: int
     bytes: int = 0
     skipped: str | None = None
     stopped: str | None = None

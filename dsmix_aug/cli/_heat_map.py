@@ -37,7 +37,7 @@ def draw_heat_map(photo: Tensor, sensitivity: Tensor, patch_size: int, top: floa
 
 def color_values(values: np.ndarray) -> np.ndarray:
     """Return the colours, (..., 3) uint8 RGB, of a 2-d array; from 0, black, to 1 and above, pale yellow."""
-    levels = np.uint8(np.rint(np.clip(values, 0, 1) * 255))
+    levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
@@ -47,6 +47,6 @@ def _draw_bar(picture: Image.Image, left: int, top: float) -> None:
     picture.paste(Image.fromarray(column.repeat(BAR_WIDTH, axis=1)), (left, MARGIN))
     draw = ImageDraw.Draw(picture)
     draw.font = ImageFont.load_default(FONT_SIZE)
-    for share, sign in ((0.0, ""), (0.5, ""), (1.0, "≥ " if top < 1 else "")):
+    for share, label in ((0.0, "0"), (0.5, f"{top / 2:.3g}"), (1.0, f"{top:.3g} +")):
         place = (left + BAR_WIDTH + 4, MARGIN + height - 1 - share * (height - 1))
-        draw.text(place, f"{sign}{share * top:.3g}", "black", anchor="lm")
+        draw.text(place, label, "black", anchor="lm")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 import sys
 import warnings
@@ -18,13 +17,14 @@ import torchvision
 from torch.utils.data import DataLoader, Subset
 
 from dsmix_aug._version import __version__
+from dsmix_aug.cli._csv import write_csv
 from dsmix_aug.cli._dataset_images import Outcome, PhotoImages
 from dsmix_aug.cli._dataset_plan import COLUMNS, Plan
 from dsmix_aug.cli._dataset_readme import describe
 from dsmix_aug.cli._messages import complain_of_photos, printable
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems
 from dsmix_aug.cli._progress import Progress
-from dsmix_aug.nriqa.base.files import fingerprint, read_json, replace_when_done, write_json, write_text
+from dsmix_aug.nriqa.base.files import fingerprint, read_json, write_json, write_text
 
 SETTINGS, SCORES, SKIPPED, README = "dataset.json", "scores.csv", "skipped.csv", "README.md"
 #: Of so many photos the files are measured to tell how much room all will take.
@@ -70,7 +70,7 @@ def _settings(plan: Plan, size: tuple[int, int] | None, photos: Sequence[Photo])
     """Return all that the files' bytes depend on."""
     return {
         "photos": len(photos),
-        "photos_fingerprint": fingerprint(*(f"{photo.name} {_file_size(photo.path)}" for photo in photos)),
+        "photos_fingerprint": fingerprint(*(f"{photo.name!r} {_file_size(photo.path)}" for photo in photos)),
         "seed": plan.seed,
         "images_per_photo": "all" if plan.per_photo is None else plan.per_photo,
         "size": None if size is None else list(size),
@@ -145,7 +145,7 @@ def _make_all(images: PhotoImages, left: Sequence[int], workers: int) -> dict[in
             if outcome.stopped is not None:
                 raise OSError(f"{outcome.stopped}; the same command goes on from here")
             if outcome.skipped is not None:
-                skipped[outcome.index] = outcome.skipped
+                skipped[outcome.photo] = outcome.skipped
             progress.advance()
     return skipped
 
@@ -172,7 +172,7 @@ def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Iter
         raise OSError("a worker process was killed, perhaps for memory; the same command goes on from here") from error
 
 
-def _as_it_is(outcome: Outcome) -> Outcome:
+def _as_it_is(outcome: Any) -> Any:
     return outcome
 
 
@@ -182,13 +182,6 @@ def _finish(images: PhotoImages, settings: dict[str, Any], skipped: dict[int, st
     write_text(images.folder / README, describe(images.plan, settings, len(skipped)))
     if skipped:
         rows = ([images.photos[index].name, reason] for index, reason in skipped.items())
-        _write_csv(images.folder / SKIPPED, ("photo", "reason"), rows)
+        write_csv(images.folder / SKIPPED, ("photo", "reason"), rows)
     lines = (row for i, stem in enumerate(images.stems) if i not in skipped for row in images.plan.rows_of(stem))
-    _write_csv(images.folder / SCORES, COLUMNS, lines)
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
-    with replace_when_done(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    write_csv(images.folder / SCORES, COLUMNS, lines)

@@ -17,7 +17,8 @@ from dsmix_aug.distortions import DistortionBank
 #: Larger photos are shrunk and cropped to this size before they are distorted: the parameters are meant for it.
 PHOTO_SIZE = (512, 384)
 CELL_WIDTH = 256
-GAP, CAPTION, LABELS, TITLE = 6, 22, 250, 34
+#: Between columns and below captions, height of a caption and of the headings, width of the names, in px.
+GAP, BELOW, CAPTION, HEADING, LABELS = 6, 14, 20, 34, 250
 FONT_SIZE = 15
 
 
@@ -35,14 +36,14 @@ def draw_sheet(photo: Tensor, bank: DistortionBank, levels: Sequence[int], gener
         photo = cover(photo, (min(width, PHOTO_SIZE[0]), min(height, PHOTO_SIZE[1])))
         height, width = photo.shape[-2:]
     cell = (CELL_WIDTH, max(1, round(height * CELL_WIDTH / width)))
-    step = (cell[0] + GAP, cell[1] + CAPTION + GAP)
-    sheet = Image.new("RGB", (LABELS + step[0] * len(levels), TITLE + step[1] * len(bank)), "white")
+    step = (cell[0] + GAP, cell[1] + CAPTION + BELOW)
+    sheet = Image.new("RGB", (LABELS + step[0] * len(levels), HEADING + step[1] * len(bank)), "white")
     draw = ImageDraw.Draw(sheet)
     draw.font = ImageFont.load_default(FONT_SIZE)
     for column, level in enumerate(levels):
-        draw.text((LABELS + step[0] * column + cell[0] / 2, TITLE / 2), f"level {level}", "black", anchor="mm")
+        draw.text((LABELS + step[0] * column + cell[0] / 2, HEADING / 2), f"level {level}", "black", anchor="mm")
     for row, (name, distortion) in enumerate(bank.items()):
-        top = TITLE + step[1] * row
+        top = HEADING + step[1] * row
         draw.text((10, top + cell[1] / 2 - FONT_SIZE), name, "black", anchor="lm")
         draw.multiline_text((10, top + cell[1] / 2), textwrap.fill(distortion.parameter, 30), "#555555")
         images = distortion(photo.expand(len(levels), -1, -1, -1), levels, generator=generator)

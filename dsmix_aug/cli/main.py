@@ -56,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has left. Python flushes once more at exit, which should not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except (ValueError, OSError, ImportError) as error:
+    except ImportError as error:
+        hint = "" if "pip install" in str(error) else "; pip install 'dsmix-aug[examples]'"
+        complain(args.command, f"error: {error}{hint}")
+        return USAGE
+    except (ValueError, OSError) as error:
         complain(args.command, f"error: {error}")
         return USAGE
 
