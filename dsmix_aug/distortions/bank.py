@@ -254,6 +254,7 @@ class DistortionBank(Mapping[str, Distortion]):
                 for name, level in self._classes
             ],
             dtype=torch.float32,
+            device="cpu",
         )
 
     def encode(self, type: str, level: int) -> int:
