@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from dsmix_aug.nriqa.base.files import read_json, replace_when_done
-from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
+from dsmix_aug.nriqa.base.devices import check_device
+from dsmix_aug.nriqa.base.files import read_json, save_tensors, with_remedy
+from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import extract_features
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
-from dsmix_aug.nriqa.networks.teacher import build_teacher
+from dsmix_aug.nriqa.quality_model_file import KIND, read_quality_model
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.rows import Row, rows_of
+from dsmix_aug.nriqa.runs.run import remedy
 from dsmix_aug.nriqa.stages.pretrain import load_networks
 from dsmix_aug.nriqa.stages.probe import find_head, row_features
-from dsmix_aug.weights import find_weights, read_weights
-
-_METADATA_KEY = "dsmix_aug.QualityModel"
+from dsmix_aug.weights import find_weights
 
 
 @dataclass(frozen=True)
@@ -74,6 +71,7 @@ class QualityModel:
             path: A path that ends in ``.safetensors``.
 
         Raises:
+            OSError: If the file cannot be written.
             ValueError: If ``path`` ends otherwise.
         """
         path = Path(path)
@@ -85,28 +83,33 @@ class QualityModel:
                 tensors |= {f"{name}/{key}": _compact(tensor) for key, tensor in network.state_dict().items()}
         description = {
             "row": asdict(self.row),
-            "intercept": self.probe.intercept,
+            "intercept": float(self.probe.intercept),
             **{
                 key: getattr(self, key) for key in ("backbone", "teacher", "target", "trained_on", "remark", "autocast")
             },
         }
-        with replace_when_done(path) as temporary:
-            safetensors.torch.save_file(tensors, temporary, {_METADATA_KEY: json.dumps(description)})
+        save_tensors(path, KIND, description, tensors)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | os.PathLike[str], device: str = "cpu") -> QualityModel:
+    def from_pretrained(
+        cls, name_or_path: str | os.PathLike[str], device: str = "cpu", *, allow_download: bool = False
+    ) -> QualityModel:
         """Read a model that :meth:`save_pretrained` wrote, or one that ships with the package.
 
-        Only safetensors files are read: a pickle can run code when it is loaded.
+        The file may come from anybody. Only safetensors files are read, as a pickle can run code when it is loaded,
+        and entries, names and shapes are checked before anything is allocated.
 
         Args:
             name_or_path: The name of weights that ship with the package, or the path of a ``.safetensors`` file.
             device: Where to put the networks.
+            allow_download: Whether the weights of a teacher from torchvision or timm, which the file only names, may be
+                downloaded.
 
         Raises:
             FileNotFoundError: If there is no such file, or no weights of that name; names what there is.
-            ValueError: If the file is a pickle, is damaged (shipped weights are compared with their checksum) or holds
-                something else.
+            ValueError: If the file is a pickle, is damaged (files and shipped weights have checksums), was written by a
+                newer version, holds something else or a value that is not finite, or needs a download that is not
+                allowed; if the device is not there.
 
         Example:
             >>> from dsmix_aug.nriqa.quality_model import QualityModel
@@ -114,23 +117,10 @@ class QualityModel:
             >>> model.row.networks
             ('teacher', 'dsmix')
         """
-        path = find_weights("quality_model", name_or_path)
-        tensors, metadata = read_weights(path)
-        if _METADATA_KEY not in metadata:
-            raise ValueError(f"name_or_path: {path} holds no QualityModel (its metadata has no {_METADATA_KEY!r})")
-        try:
-            description: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
-            entries = description.pop("row")
-            row = Row(**{**entries, "networks": tuple(entries["networks"])})
-            arrays = {name: tensors[f"probe/{name}"].double().numpy() for name in ARRAYS}
-            probe = LinearProbe(**arrays, intercept=description.pop("intercept"))
-            networks = tuple(
-                _restore(name, description["backbone"], description["teacher"], tensors).to(device)
-                for name in row.networks
-            )
-            return cls(row=row, networks=networks, probe=probe, device=device, **description)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"name_or_path: {path} does not fit a QualityModel: {error}") from error
+        check_device(device)
+        parts = read_quality_model(find_weights("quality_model", name_or_path), allow_download)
+        networks = tuple(network.to(device) for network in parts.pop("networks"))
+        return cls(**parts, networks=networks, device=device)
 
 
 def load_from_run(folder: Path, row_name: str | None, dataset: str | None, device: str) -> QualityModel:
@@ -144,8 +134,9 @@ def load_from_run(folder: Path, row_name: str | None, dataset: str | None, devic
 
     Raises:
         FileNotFoundError: If the run, or the stage that is needed, is not there.
-        ValueError: If the run has no such row.
+        ValueError: If the run has no such row, a file of it is damaged, or the device is not there.
     """
+    check_device(device)
     content = read_json(folder / "config.json")["config"]
     config = Config.from_dict(content)
     name = row_name or config.rows[0]
@@ -153,7 +144,8 @@ def load_from_run(folder: Path, row_name: str | None, dataset: str | None, devic
     if name not in rows:
         raise ValueError(f"row should be one of {', '.join(rows)}, got {name!r}")
     networks = load_networks(folder, config, rows[name], device)
-    probe, description = LinearProbe.load(find_head(folder, name, dataset))
+    with with_remedy(remedy(folder, "probe")):
+        probe, description = LinearProbe.load(find_head(folder, name, dataset))
     return QualityModel(
         row=rows[name],
         backbone=config.backbone,
@@ -170,17 +162,3 @@ def load_from_run(folder: Path, row_name: str | None, dataset: str | None, devic
 
 def _compact(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().to(torch.float16 if tensor.ndim > 1 else tensor.dtype).contiguous()
-
-
-def _restore(name: str, backbone: str, teacher: str, tensors: dict[str, Tensor]) -> Backbone:
-    if name == "teacher":
-        network = build_teacher(teacher)
-        if network is None:
-            raise ValueError("a row with the teacher's features needs a teacher")
-        return network
-    network = build_backbone(backbone, "random")
-    prefix = f"{name}/"
-    network.load_state_dict(
-        {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    )
-    return network.eval().requires_grad_(False)

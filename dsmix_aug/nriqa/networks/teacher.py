@@ -58,7 +58,7 @@ def build_teacher(name: str) -> Backbone | None:
 
 def check_teacher(name: str) -> None:
     """Raise ``ValueError`` if there is no teacher of that name; nothing is loaded or downloaded."""
-    if name in ("none", "efficientnet_lite0"):
+    if not is_downloaded(name):
         return
     if timm.is_model(name):
         if not timm.models.is_model_pretrained(name):
@@ -71,6 +71,11 @@ def check_teacher(name: str) -> None:
             "teacher should be 'efficientnet_lite0', 'none', the name of a timm model or the weights of a torchvision "
             f"classifier such as 'ResNet50_Weights.IMAGENET1K_V2', got {name!r}"
         ) from error
+
+
+def is_downloaded(name: str) -> bool:
+    """Tell whether a teacher's weights come from the network, unless they were downloaded before."""
+    return name not in ("none", "efficientnet_lite0")
 
 
 def _model_name(weights: WeightsEnum) -> str:

@@ -91,7 +91,7 @@ def test_resumes_to_the_same_numbers(tmp_path, fails_at):
     expected = train_all(tmp_path / "unbroken", unbroken)
     with pytest.raises(KeyboardInterrupt):
         train_all(tmp_path / "broken", Objective(), fails_at=fails_at)
-    assert (tmp_path / "broken" / "part" / "checkpoint.pt").is_file() == (fails_at >= 3)
+    assert (tmp_path / "broken" / "part" / "checkpoint.safetensors").is_file() == (fails_at >= 3)
     torch.manual_seed(123)
     resumed = Objective()
     assert train_all(tmp_path / "broken", resumed) == expected
