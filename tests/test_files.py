@@ -66,9 +66,9 @@ class TestReplaceWhenDone:
     def test_a_file_where_a_folder_should_be_is_named(self, tmp_path):
         (tmp_path / "file").touch()
         path = tmp_path / "file" / "scores.csv"
-        with pytest.raises(OSError, match=r"scores.csv could not be written: (Not a directory|File exists)"):
-            with replace_when_done(path) as temporary:
-                temporary.touch()
+        message = r"scores.csv could not be written: (Not a directory|File exists)"
+        with pytest.raises(OSError, match=message), replace_when_done(path) as temporary:
+            temporary.touch()
 
     @pytest.mark.parametrize("what", ["text", "tensors"])
     def test_a_full_disk_is_said_in_a_line_and_loses_nothing(self, tmp_path, what):

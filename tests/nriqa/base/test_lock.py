@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from dsmix_aug.nriqa.base import lock
 from dsmix_aug.nriqa.base.lock import NAME, lock_folder
 
-HOLD = """
+#: The module without its package, which would import torch.
+HOLD = f"""
 import sys, time
 from pathlib import Path
-from dsmix_aug.nriqa.base.lock import lock_folder
+sys.path.insert(0, {str(Path(lock.__file__).parent)!r})
+from lock import lock_folder
 lock = lock_folder(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(120)
@@ -45,9 +48,9 @@ def test_a_dead_process_holds_nothing(holder, tmp_path, sign):
     holder.send_signal(sign)
     holder.wait()
     assert (tmp_path / NAME).read_text() == f"{holder.pid}\n"  # what it left behind
-    lock = lock_folder(tmp_path)
+    held = lock_folder(tmp_path)
     assert (tmp_path / NAME).read_text() == f"{os.getpid()}\n"
-    del lock
+    del held
 
 
 def test_a_process_may_ask_twice_and_holds_until_the_last_is_gone(tmp_path):
@@ -63,11 +66,11 @@ def test_a_process_may_ask_twice_and_holds_until_the_last_is_gone(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_does_not_hold_its_parents_lock(tmp_path):
     """A DataLoader's workers live on for a while when their parent is killed."""
-    lock = lock_folder(tmp_path)
+    held = lock_folder(tmp_path)
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     child.start()
     try:
-        del lock
+        del held
         assert try_in_another_process(tmp_path) == "free"
     finally:
         child.kill()
