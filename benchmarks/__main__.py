@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dsmix_aug._files import replace_when_done
+
 HERE = Path(__file__).parent
 TABLES = Path("runs/benchmarks/tables.txt")
 
@@ -26,10 +28,8 @@ def main() -> None:
         if finished.returncode:
             sys.exit(f"{script.stem} failed with exit status {finished.returncode}")
         tables.append(finished.stdout)
-    TABLES.parent.mkdir(parents=True, exist_ok=True)
-    temporary = TABLES.with_suffix(".tmp")
-    temporary.write_text("\n".join(tables))
-    temporary.replace(TABLES)
+    with replace_when_done(TABLES) as temporary:
+        temporary.write_text("\n".join(tables))
     print(f"All tables: {TABLES}")
 
 

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple, TypeVar
 import pandas as pd
 import torch
 
+from dsmix_aug._files import replace_when_done
+
 # The profiler logs to standard error about GPUs that it does not find.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
@@ -213,8 +215,6 @@ def report(title: str, rows: Sequence[Mapping[str, Any]], env: Mapping[str, Any]
     print(f"\n{title}\n{env['device']}; {env['cpu']}, {env['cores']} cores, {env['threads']} threads; {versions}\n")
     table = pd.DataFrame(list(rows))
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-"))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"title": title, "environment": env, "rows": list(rows)}, indent=1) + "\n")
-    os.replace(temporary, output)
+    with replace_when_done(output) as temporary:
+        temporary.write_text(json.dumps({"title": title, "environment": env, "rows": list(rows)}, indent=1) + "\n")
     print(f"\nwrote {output}")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsmix_aug._files import Header, read_header, save_tensors
 from dsmix_aug._tensors import check_network_input
-from dsmix_aug.weights import find_weights, read_weights
+from dsmix_aug.weights import OLDEST_FORMAT, check_tensors, find_weights, fits, read_weights
 
-_METADATA_KEY = "dsmix_aug.DSMEstimator"
+_KIND = "dsmix_aug.DSMEstimator"
+#: The sizes of an estimator, and how large they may be in a file, which may come from anybody.
+_LARGEST = {"patch_size": 1024, "embed_dim": 8192, "depth": 128, "num_heads": 128}
 #: About the mean of a DSM over the bank's distortions, so that an untrained estimator starts near the data.
 _INITIAL_DSM = 0.03
 _CELL_CHANNELS = 64
@@ -119,32 +120,28 @@ class DSMEstimator(nn.Module):
         return F.softplus(self.head(features).squeeze(-1).to(self.head.weight.dtype))
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write weights and sizes to one safetensors file.
+        """Write weights, sizes and a checksum to one safetensors file.
 
-        The file appears complete or not at all.
+        The file appears complete or not at all. Its folder is made if it is missing.
 
         Args:
-            path: A path that ends in ``.safetensors``, in a folder that exists.
+            path: A path that ends in ``.safetensors``.
 
         Raises:
+            OSError: If the file cannot be written.
             ValueError: If ``path`` ends otherwise.
         """
         path = Path(path)
         if path.suffix != ".safetensors":
             raise ValueError(f"path should end in .safetensors, got {path}")
-        state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            safetensors.torch.save_file(state, temporary, metadata={_METADATA_KEY: json.dumps(self.config)})
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_tensors(path, _KIND, self.config, self.state_dict())
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str]) -> DSMEstimator:
         """Read an estimator that :meth:`save_pretrained` wrote, or one that ships with the package.
 
-        Only safetensors files are read: a pickle can run code when it is loaded.
+        The file may come from anybody. Only safetensors files are read, as a pickle can run code when it is loaded,
+        and sizes and shapes are checked before anything is allocated.
 
         Args:
             name_or_path: The name of weights that ship with the package, or the path of a ``.safetensors`` file.
@@ -154,20 +151,17 @@ class DSMEstimator(nn.Module):
 
         Raises:
             FileNotFoundError: If there is no such file, or no weights of that name; names what there is.
-            ValueError: If the file is a pickle, is damaged (shipped weights are compared with their checksum) or holds
-                something else.
+            ValueError: If the file is a pickle, is damaged (files and shipped weights have checksums), was written by a
+                newer version, holds something else, a size above its limit or a value that is not finite.
         """
         path = find_weights("dsm_estimator", name_or_path)
-        state, metadata = read_weights(path)
-        if _METADATA_KEY not in metadata:
-            raise ValueError(f"name_or_path: {path} holds no DSMEstimator (its metadata has no {_METADATA_KEY!r})")
-        try:
-            config = json.loads(metadata[_METADATA_KEY])
+        header = read_header(path, _KIND, OLDEST_FORMAT)
+        with fits(path, "DSMEstimator"):
+            _check_stored(header)
             with torch.device("meta"):  # the file's tensors become the parameters; none is made before
-                estimator = cls(**config)
-            estimator.load_state_dict(state, assign=True)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"name_or_path: {path} does not fit a DSMEstimator: {error}") from error
+                estimator = cls(**header.description)
+            check_tensors(header, estimator.state_dict())
+        estimator.load_state_dict(read_weights(path, _KIND), assign=True)
         return estimator.eval()
 
 
@@ -229,3 +223,17 @@ def _check_config(config: Mapping[str, Any]) -> None:
         raise ValueError(f"embed_dim should be a multiple of 4 (sine and cosine of row and column), got {embed_dim}")
     if embed_dim % num_heads:
         raise ValueError(f"embed_dim should be a multiple of num_heads, got {embed_dim} and {num_heads}")
+
+
+def _check_stored(header: Header) -> None:
+    """Refuse a file's sizes before anything is made of them, and tensors that would not go together."""
+    config = header.description
+    if not isinstance(config, dict) or set(config) != set(_LARGEST):
+        raise ValueError(f"its sizes should be {', '.join(_LARGEST)}, got {str(config)[:200]}")
+    _check_config(config)
+    for name, limit in _LARGEST.items():
+        if config[name] > limit:
+            raise ValueError(f"{name} should be at most {limit} in a file, got {config[name]}")
+    dtypes = {"F32" if dtype == "F16" else dtype for dtype, _ in header.tensors.values()}
+    if len(dtypes) > 1:
+        raise ValueError(f"its tensors should have one dtype, got {', '.join(sorted(dtypes))}")

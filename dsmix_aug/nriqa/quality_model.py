@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from dsmix_aug._tensors import check_network_input
-from dsmix_aug.nriqa.base.files import read_json, replace_when_done
+from dsmix_aug.nriqa.base.devices import check_device
+from dsmix_aug.nriqa.base.files import read_json, save_tensors, with_remedy
 from dsmix_aug.nriqa.datasets.photos import to_float
-from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
+from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import photo_batches, pool_features
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe, ProbeLayer
 from dsmix_aug.nriqa.networks.row import Row, teacher_of
-from dsmix_aug.nriqa.networks.teacher import build_teacher
+from dsmix_aug.nriqa.quality_model_file import KIND, read_quality_model
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.rows import rows_of
+from dsmix_aug.nriqa.runs.run import remedy
 from dsmix_aug.nriqa.stages.pretrain import load_networks
 from dsmix_aug.nriqa.stages.probe import find_head
-from dsmix_aug.weights import find_weights, read_weights
+from dsmix_aug.weights import find_weights
 
-_METADATA_KEY = "dsmix_aug.QualityModel"
-#: What a file says of a model beside its row and its probe.
+#: What a file says of a model apart from its row and its probe.
 DESCRIPTION = ("backbone", "teacher", "target", "trained_on", "remark", "score_range", "autocast")
 
 
@@ -144,6 +142,7 @@ class QualityModel(nn.Module):
             path: A path that ends in ``.safetensors``.
 
         Raises:
+            OSError: If the file cannot be written.
             ValueError: If ``path`` ends otherwise.
         """
         path = Path(path)
@@ -158,23 +157,28 @@ class QualityModel(nn.Module):
             "intercept": self.probe.intercept.item(),
             **{key: getattr(self, key) for key in DESCRIPTION},
         }
-        with replace_when_done(path) as temporary:
-            safetensors.torch.save_file(tensors, temporary, {_METADATA_KEY: json.dumps(description)})
+        save_tensors(path, KIND, description, tensors)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | os.PathLike[str], device: str = "cpu") -> QualityModel:
+    def from_pretrained(
+        cls, name_or_path: str | os.PathLike[str], device: str = "cpu", *, allow_download: bool = False
+    ) -> QualityModel:
         """Read a model that :meth:`save_pretrained` wrote, or one that ships with the package.
 
-        Only safetensors files are read: a pickle can run code when it is loaded.
+        The file may come from anybody. Only safetensors files are read, as a pickle can run code when it is loaded,
+        and entries, names and shapes are checked before anything is allocated.
 
         Args:
             name_or_path: The name of weights that ship with the package, or the path of a ``.safetensors`` file.
             device: Where to put the networks.
+            allow_download: Whether the weights of a teacher from torchvision or timm, which the file only names, may be
+                downloaded.
 
         Raises:
             FileNotFoundError: If there is no such file, or no weights of that name; names what there is.
-            ValueError: If the file is a pickle, is damaged (shipped weights are compared with their checksum) or holds
-                something else.
+            ValueError: If the file is a pickle, is damaged (files and shipped weights have checksums), was written by a
+                newer version, holds something else or a value that is not finite, or needs a download that is not
+                allowed; if the device is not there.
 
         Example:
             >>> from dsmix_aug import QualityModel
@@ -182,24 +186,8 @@ class QualityModel(nn.Module):
             >>> model.row.networks
             ('teacher', 'dsmix')
         """
-        path = find_weights("quality_model", name_or_path)
-        tensors, metadata = read_weights(path)
-        if _METADATA_KEY not in metadata:
-            raise ValueError(f"name_or_path: {path} holds no QualityModel (its metadata has no {_METADATA_KEY!r})")
-        try:
-            description: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
-            entries = description.pop("row")
-            row = Row(**{**entries, "networks": tuple(entries["networks"])})
-            arrays = {name: tensors[f"probe/{name}"].double().numpy() for name in ARRAYS}
-            probe = LinearProbe(**arrays, intercept=description.pop("intercept"))
-            networks = [
-                _restore(name, description["backbone"], description["teacher"], tensors) for name in row.networks
-            ]
-            if description.get("score_range") is not None:
-                description["score_range"] = tuple(description["score_range"])
-            return cls(row=row, networks=networks, probe=probe, **description).to(device)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"name_or_path: {path} does not fit a QualityModel: {error}") from error
+        check_device(device)
+        return cls(**read_quality_model(find_weights("quality_model", name_or_path), allow_download)).to(device)
 
 
 def load_from_run(folder: Path, row_name: str | None, dataset: str | None, device: str) -> QualityModel:
@@ -213,8 +201,9 @@ def load_from_run(folder: Path, row_name: str | None, dataset: str | None, devic
 
     Raises:
         FileNotFoundError: If the run, or the stage that is needed, is not there.
-        ValueError: If the run has no such row.
+        ValueError: If the run has no such row, a file of it is damaged, or the device is not there.
     """
+    check_device(device)
     content = read_json(folder / "config.json")["config"]
     config = Config.from_dict(content)
     name = row_name or config.rows[0]
@@ -222,7 +211,8 @@ def load_from_run(folder: Path, row_name: str | None, dataset: str | None, devic
     if name not in rows:
         raise ValueError(f"row should be one of {', '.join(rows)}, got {name!r}")
     networks = load_networks(folder, config, rows[name], device)
-    probe, description = LinearProbe.load(find_head(folder, name, dataset))
+    with with_remedy(remedy(folder, "probe")):
+        probe, description = LinearProbe.load(find_head(folder, name, dataset))
     return QualityModel(
         row=rows[name],
         backbone=config.backbone,
@@ -232,7 +222,7 @@ def load_from_run(folder: Path, row_name: str | None, dataset: str | None, devic
         target=description["target"],
         trained_on=description["dataset"],
         remark=f"Preset {config.preset}: {config.remark}.",
-        score_range=json.loads(description["score_range"]),
+        score_range=tuple(description["score_range"]),
         autocast=config.feature_autocast,
     ).to(device)
 
@@ -252,18 +242,3 @@ def _check_paths(photos: object) -> list[Path]:
 
 def _compact(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().to(torch.float16 if tensor.ndim > 1 else tensor.dtype).contiguous()
-
-
-def _restore(name: str, backbone: str, teacher: str, tensors: dict[str, Tensor]) -> Backbone:
-    teacher_name = teacher_of(name, teacher)
-    if teacher_name is not None:
-        built = build_teacher(teacher_name)
-        if built is None:
-            raise ValueError("a row with the teacher's features needs a teacher")
-        return built
-    network = build_backbone(backbone, "random")
-    prefix = f"{name}/"
-    network.load_state_dict(
-        {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    )
-    return network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
-from dsmix_aug.nriqa.base.files import fingerprint, replace_when_done
+from dsmix_aug.nriqa.base.files import fingerprint, load_tensors, save_tensors
 from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone
 
+KIND = "dsmix_aug.Features"
 SCALES = (1.0, 0.5)
 #: Mean and standard deviation.
 STATISTICS = 2
@@ -114,13 +116,20 @@ def photo_batches(photos: Sequence[Path], title: str) -> Iterator[Tensor]:
 def cached_features(
     backbone: Backbone, images: Sequence[Path], data_key: str, folder: Path, device: str, autocast: bool, title: str
 ) -> np.ndarray:
-    """Return :func:`extract_features`, from ``folder`` where the same network has met the same images before."""
-    path = folder / f"{fingerprint(weights_fingerprint(backbone), data_key, autocast, *SCALES)}.npy"
-    if not path.is_file():
-        features = extract_features(backbone, images, device, autocast, title)
-        with replace_when_done(path) as temporary:
-            np.save(temporary, features)
-    return np.load(path, allow_pickle=False)
+    """Return :func:`extract_features`, from ``folder`` where the same network has met the same images before.
+
+    A damaged file is extracted again, with a warning.
+    """
+    name = fingerprint(weights_fingerprint(backbone), data_key, autocast, *SCALES)
+    path = folder / f"{name}.safetensors"
+    if path.is_file():
+        try:
+            return load_tensors(path, KIND)[1]["features"].numpy()
+        except (ValueError, KeyError) as error:
+            warnings.warn(f"{error}; the features are extracted again", stacklevel=2)
+    features = extract_features(backbone, images, device, autocast, title)
+    save_tensors(path, KIND, title, {"features": torch.from_numpy(features)})
+    return features
 
 
 def weights_fingerprint(module: nn.Module) -> str:

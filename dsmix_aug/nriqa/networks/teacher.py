@@ -59,7 +59,7 @@ def build_teacher(name: str) -> Backbone | None:
 
 def check_teacher(name: str) -> None:
     """Raise ``ValueError`` if there is no teacher of that name; nothing is loaded or downloaded."""
-    if name == "none" or name in EFFICIENTNET_LITES:
+    if not is_downloaded(name):
         return
     if timm.is_model(name):
         if not timm.models.is_model_pretrained(name):
@@ -73,6 +73,11 @@ def check_teacher(name: str) -> None:
             "weights of a torchvision classifier such as 'ResNet50_Weights.IMAGENET1K_V2', "
             f"got {name!r}"
         ) from error
+
+
+def is_downloaded(name: str) -> bool:
+    """Tell whether a teacher's weights come from the network, unless they were downloaded before."""
+    return name != "none" and name not in EFFICIENTNET_LITES
 
 
 def _model_name(weights: WeightsEnum) -> str:

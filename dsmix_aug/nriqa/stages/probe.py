@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -110,7 +109,7 @@ def _probe_row(run: Run, name: str) -> pd.DataFrame:
             "row": name,
             "dataset": scored.name,
             "target": scored.target,
-            "score_range": json.dumps([float(scored.scores.min()), float(scored.scores.max())]),
+            "score_range": [float(scored.scores.min()), float(scored.scores.max())],
         }
         probe.save(head_path(run.folder, name, scored.name), description)
         for other in run.scored_sets:
