@@ -2,21 +2,23 @@
 
 import argparse
 import os
+from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
 
 import pandas as pd
 import torch
-from dsmix_aug.nriqa.report.pictures import color_map
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.files import replace_when_done
-from dsmix_aug.nriqa.datasets.photos import check_photos, list_photos, read_shrunk, to_float
+from dsmix_aug.nriqa.datasets.photo_listing import describe_ignored, find_photos
+from dsmix_aug.nriqa.datasets.photos import check_photos, read_shrunk, to_float
 from dsmix_aug.nriqa.quality_model import QualityModel, load_from_run
+from dsmix_aug.nriqa.report.pictures import color_map
 from dsmix_aug.nriqa.stages.dsm import load_estimator
 
 #: Photos are shrunk to this shorter side in px before their map is drawn.
@@ -43,7 +45,7 @@ def main() -> None:
         else:
             model = QualityModel.from_pretrained(args.weights, args.device)
             estimator = DSMEstimator.from_pretrained(args.weights).to(args.device)
-        listed = [path for given in args.photos for path in (list_photos(given) if given.is_dir() else [given])]
+        listed, ignored = gather(args.photos)
         photos, skipped = check_photos(listed)
     except (ValueError, OSError) as error:
         parser.error(str(error))
@@ -65,6 +67,22 @@ def main() -> None:
     print(f"{len(photos)} photo(s) scored, {len(skipped)} skipped.")
     for entry in skipped:
         print(f"  {entry.path}: {entry.reason}")
+    if ignored:
+        print(f"{describe_ignored(ignored)}.")
+
+
+def gather(given: list[Path]) -> tuple[list[Path], Counter[str]]:
+    """Return the photos given and those in folders given, and how many other files the folders have by suffix."""
+    photos: list[Path] = []
+    ignored: Counter[str] = Counter()
+    for path in given:
+        if path.is_dir():
+            listing = find_photos(path)
+            photos += listing.photos
+            ignored += listing.ignored
+        else:
+            photos.append(path)
+    return photos, ignored
 
 
 def draw_map(estimator: DSMEstimator, photo: Path, path: Path) -> float:
