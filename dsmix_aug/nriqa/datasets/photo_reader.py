@@ -22,8 +22,7 @@ from dsmix_aug.nriqa.datasets.photo_pixels import load_pixels, to_srgb
 #: AVIF where Pillow has it. Of animations and files of several pages the first picture is read. TGA is missing because
 #: nothing marks it: other files pass for it.
 FORMATS: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "MPO": (".mpo",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "PNG": (".png", ".apng"),
     "WEBP": (".webp",),
     "AVIF": (".avif",),
