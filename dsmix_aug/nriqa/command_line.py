@@ -75,7 +75,7 @@ def make_config(args: argparse.Namespace) -> Config:
     if args.rows:
         changes["rows"] = tuple(args.rows)
     if args.photos:
-        changes["photos"] = str(Path(args.photos).resolve())
+        changes["photos"] = str(Path(args.photos).expanduser().resolve())
     if args.data:
         changes["data"] = tuple(map(_parse_data, args.data))
         names = [name for name, _ in changes["data"]]
