@@ -1,5 +1,6 @@
 """DSMix for no-reference image quality assessment, as torchvision v2 transforms."""
 
+from dsmix_aug import _old_paths  # noqa: F401  for pickles of release 0.1.0
 from dsmix_aug._version import __version__
 from dsmix_aug.distortions import DistortionBank, RandomDistortion
 from dsmix_aug.maps.collate import collate_tv_tensors

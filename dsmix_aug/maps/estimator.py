@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsmix_aug._checks import check_image, check_integer, check_unit_range
 from dsmix_aug.weights import find_weights, read_weights
 
 _METADATA_KEY = "dsmix_aug.DSMEstimator"
@@ -21,7 +20,7 @@ _METADATA_KEY = "dsmix_aug.DSMEstimator"
 _INITIAL_DSM = 0.03
 _CELL_CHANNELS = 64
 _TONE_CHANNELS = 32
-#: Added to how often a tone occurs, relative to the mean, so that the logarithm of a missing one is finite.
+#: Floor of a tone's relative frequency; keeps log(0) finite.
 _RAREST_TONE = 0.03
 #: About the mean and standard deviation of an image's values, and the deviation of the steps between neighbours.
 _MEAN, _SCALE, _STEP_SCALE = 0.5, 0.25, 0.025
@@ -64,8 +63,8 @@ class DSMEstimator(nn.Module):
 
     def __init__(self, patch_size: int = 16, embed_dim: int = 192, depth: int = 6, num_heads: int = 3) -> None:
         super().__init__()
-        self.config = {"patch_size": patch_size, "embed_dim": embed_dim, "depth": depth, "num_heads": num_heads}
-        _check_config(self.config)
+        self.config = _checked_config(patch_size=patch_size, embed_dim=embed_dim, depth=depth, num_heads=num_heads)
+        patch_size, embed_dim, depth, num_heads = self.config.values()
         self.patch_size = patch_size
         self.embed_dim = embed_dim
         cell = math.gcd(patch_size, 4)
@@ -217,28 +216,20 @@ def position_embedding(rows: int, columns: int, embed_dim: int, like: Tensor) ->
     return grid.flatten(0, 1).to(like.dtype)
 
 
-def _check_config(config: Mapping[str, Any]) -> None:
-    for name, value in config.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name} should be an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} should be at least 1, got {value}")
-    embed_dim, num_heads = config["embed_dim"], config["num_heads"]
+def _checked_config(**config: object) -> dict[str, int]:
+    checked = {name: check_integer(name, value) for name, value in config.items()}
+    embed_dim, num_heads = checked["embed_dim"], checked["num_heads"]
     if embed_dim % 4:
         raise ValueError(f"embed_dim should be a multiple of 4 (sine and cosine of row and column), got {embed_dim}")
     if embed_dim % num_heads:
         raise ValueError(f"embed_dim should be a multiple of num_heads, got {embed_dim} and {num_heads}")
+    return checked
 
 
-def _check_images(images: object) -> None:
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images should be a tensor, got {type(images).__name__}")
-    if not images.is_floating_point():
-        raise TypeError(f"images should be float in [0, 1], got {images.dtype}; v2.ToDtype(torch.float32, scale=True)")
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
-        raise ValueError(f"images should have shape (B, 3, H, W) with H, W >= 1, got {tuple(images.shape)}")
-    # On CUDA a look at the values would make the host wait; under torch.compile it would break the graph.
-    if images.device.type == "cpu" and images.numel() and not torch.compiler.is_compiling():
-        low, high = torch.aminmax(images.detach())
-        if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
-            raise ValueError(f"images: values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]")
+def _check_images(images: Tensor) -> None:
+    if isinstance(images, Tensor) and images.dtype == torch.uint8:
+        raise TypeError("images should be float in [0, 1], got torch.uint8; v2.ToDtype(torch.float32, scale=True)")
+    check_image("images", images, form="(B, 3, H, W)", ranks=(4,))
+    if images.shape[1] != 3:
+        raise ValueError(f"images should have shape (B, 3, H, W), got {tuple(images.shape)}")
+    check_unit_range("images", images, "values")
