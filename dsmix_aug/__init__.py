@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dsmix_aug import _old_paths  # noqa: F401  for pickles of release 0.1.0
 from dsmix_aug._version import __version__
 
 if TYPE_CHECKING:  # what type checkers and editors read; at run time __getattr__ does the same

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsmix_aug._checks import check_integer, check_network_input
 from dsmix_aug._files import Header, read_header, save_tensors
-from dsmix_aug._tensors import check_network_input
 from dsmix_aug.weights import OLDEST_FORMAT, check_tensors, find_weights, fits, read_weights
 
 _KIND = "dsmix_aug.DSMEstimator"
@@ -23,7 +21,7 @@ _LARGEST = {"patch_size": 1024, "embed_dim": 8192, "depth": 128, "num_heads": 12
 _INITIAL_DSM = 0.03
 _CELL_CHANNELS = 64
 _TONE_CHANNELS = 32
-#: Added to how often a tone occurs, relative to the mean, so that the logarithm of a missing one is finite.
+#: Floor of a tone's relative frequency; keeps log(0) finite.
 _RAREST_TONE = 0.03
 #: About the mean and standard deviation of an image's values, and the deviation of the steps between neighbours.
 _MEAN, _SCALE, _STEP_SCALE = 0.5, 0.25, 0.025
@@ -66,8 +64,8 @@ class DSMEstimator(nn.Module):
 
     def __init__(self, patch_size: int = 16, embed_dim: int = 192, depth: int = 6, num_heads: int = 3) -> None:
         super().__init__()
-        self.config = {"patch_size": patch_size, "embed_dim": embed_dim, "depth": depth, "num_heads": num_heads}
-        _check_config(self.config)
+        self.config = _checked_config(patch_size=patch_size, embed_dim=embed_dim, depth=depth, num_heads=num_heads)
+        patch_size, embed_dim, depth, num_heads = self.config.values()
         self.patch_size = patch_size
         self.embed_dim = embed_dim
         cell = math.gcd(patch_size, 4)
@@ -212,17 +210,14 @@ def position_embedding(rows: int, columns: int, embed_dim: int, like: Tensor) ->
     return grid.flatten(0, 1).to(like.dtype)
 
 
-def _check_config(config: Mapping[str, Any]) -> None:
-    for name, value in config.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name} should be an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} should be at least 1, got {value}")
-    embed_dim, num_heads = config["embed_dim"], config["num_heads"]
+def _checked_config(**config: object) -> dict[str, int]:
+    checked = {name: check_integer(name, value) for name, value in config.items()}
+    embed_dim, num_heads = checked["embed_dim"], checked["num_heads"]
     if embed_dim % 4:
         raise ValueError(f"embed_dim should be a multiple of 4 (sine and cosine of row and column), got {embed_dim}")
     if embed_dim % num_heads:
         raise ValueError(f"embed_dim should be a multiple of num_heads, got {embed_dim} and {num_heads}")
+    return checked
 
 
 def _check_stored(header: Header) -> None:
@@ -230,7 +225,7 @@ def _check_stored(header: Header) -> None:
     config = header.description
     if not isinstance(config, dict) or set(config) != set(_LARGEST):
         raise ValueError(f"its sizes should be {', '.join(_LARGEST)}, got {str(config)[:200]}")
-    _check_config(config)
+    _checked_config(**config)
     for name, limit in _LARGEST.items():
         if config[name] > limit:
             raise ValueError(f"{name} should be at most {limit} in a file, got {config[name]}")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dsmix_aug._tensors import check_network_input
+from dsmix_aug._checks import check_network_input
 from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import read_json, save_tensors, with_remedy
 from dsmix_aug.nriqa.datasets.photos import to_float
