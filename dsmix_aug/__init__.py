@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dsmix_aug import _old_paths  # noqa: F401  for pickles of release 0.1.0
 from dsmix_aug._version import __version__
 
 if TYPE_CHECKING:  # what type checkers and editors read; at run time __getattr__ does the same
@@ -19,12 +20,14 @@ if TYPE_CHECKING:  # what type checkers and editors read; at run time __getattr_
     from dsmix_aug.maps.sensitivity import sensitivity_map
     from dsmix_aug.maps.tv_tensors import Reference, SensitivityMap
     from dsmix_aug.mixing.transform import DSMix
+    from dsmix_aug.nriqa.quality_model import QualityModel as QualityModel
 
 #: The module of each public name.
 _MODULES = {
     "DSMEstimator": "dsmix_aug.maps.estimator",
     "DSMix": "dsmix_aug.mixing.transform",
     "DistortionBank": "dsmix_aug.distortions",
+    "QualityModel": "dsmix_aug.nriqa.quality_model",
     "RandomDistortion": "dsmix_aug.distortions",
     "Reference": "dsmix_aug.maps.tv_tensors",
     "SensitivityMap": "dsmix_aug.maps.tv_tensors",
@@ -34,6 +37,7 @@ _MODULES = {
 #: Public subpackages and modules that are there after ``import dsmix_aug``.
 _SUBMODULES = ("distortions", "functional")
 
+# QualityModel is not among them: it needs the packages of an extra, which `import *` should not ask for.
 __all__ = [
     "DSMEstimator",
     "DSMix",

@@ -55,6 +55,22 @@ def test_library_imports_without_the_extras():
     assert finished.returncode == 0, finished.stderr
 
 
+def test_quality_model_is_imported_when_it_is_asked_for():
+    from dsmix_aug import QualityModel
+    from dsmix_aug.nriqa import quality_model
+
+    assert QualityModel is dsmix_aug.QualityModel is quality_model.QualityModel
+    with pytest.raises(AttributeError, match="has no attribute 'QualityModels'"):
+        dsmix_aug.QualityModels  # noqa: B018
+
+
+def test_quality_model_without_its_extra():
+    code = IMPORT_THE_LIBRARY.format(extras=repr(extras())) + "\nfrom dsmix_aug import *\ndsmix_aug.QualityModel"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    *_, last = finished.stderr.splitlines()
+    assert re.match(r"ImportError: dsmix_aug.nriqa needs .*timm.*: pip install 'dsmix-aug\[examples\]'", last)
+
+
 def test_one_version_everywhere():
     version = dsmix_aug.__version__
     assert importlib.metadata.version("dsmix-aug") == version

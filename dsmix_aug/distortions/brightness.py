@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from dsmix_aug.distortions._cache import cache_sized_parts
 from dsmix_aug.distortions._color_spaces import lab_to_rgb, rgb_to_lab
-from dsmix_aug.distortions._distortion import Distortion, Draws, register
+from dsmix_aug.distortions._distortion import Distortion, Draws, per_sample, register
 
 
 @register
@@ -30,16 +28,15 @@ class Brighten(Distortion):
     """
 
     name = "brighten"
+    family = "brightness"
     parameter = "amount A"
     values = (0.1, 0.2, 0.4, 0.7, 1.1)
+    one_at_a_time = True
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        amounts = self.values_at(levels, images)
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        amounts = per_sample(values, images)
         if images.shape[1] == 1:
             return bend_tones(images, amounts)
-        return torch.cat([self._brighten(images[part], amounts[part]) for part in cache_sized_parts(images)])
-
-    def _brighten(self, images: Tensor, amounts: Tensor) -> Tensor:
         lab = rgb_to_lab(images)
         lightness = lab[:, :1]
         lightness.copy_(bend_tones(lightness / 100, amounts)).mul_(100)
@@ -60,11 +57,12 @@ class Darken(Distortion):
     """
 
     name = "darken"
+    family = "brightness"
     parameter = "amount A"
     values = (0.05, 0.1, 0.2, 0.4, 0.8)
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        return bend_tones(images, -self.values_at(levels, images))
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return bend_tones(images, -per_sample(values, images))
 
 
 @register
@@ -82,12 +80,13 @@ class MeanShift(Distortion):
     """
 
     name = "mean_shift"
+    family = "brightness"
     parameter = "offset d"
     values = (0.15, 0.08, 0.0, -0.08, -0.15)
     identity_levels = (3,)
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        return (images + self.values_at(levels, images)).clamp_(0, 1)
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return (images + per_sample(values, images)).clamp_(0, 1)
 
 
 def bend_tones(tones: Tensor, amounts: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from dsmix_aug.distortions._cache import cache_sized_parts
 from dsmix_aug.distortions._distortion import Distortion, Draws, from_working_dtype, register
 from dsmix_aug.distortions._jpeg import compress_jpeg
 
@@ -41,11 +40,13 @@ class Jpeg2000(Distortion):
     """
 
     name = "jpeg2000"
+    family = "compression"
     parameter = "compression ratio: 8 bit pixels to file"
     values = (16, 32, 45, 120, 400)
+    one_at_a_time = True
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        return _recode(images, [self.values[level - 1] for level in levels], encode_jpeg2000)
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return _recode(images, values, encode_jpeg2000)
 
 
 @register
@@ -64,14 +65,15 @@ class Jpeg(Distortion):
     """
 
     name = "jpeg"
+    family = "compression"
     parameter = "quality"
     values = (43, 36, 24, 7, 4)
+    one_at_a_time = True
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        qualities = [self.values[level - 1] for level in levels]
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         if images.device.type == "cpu":
-            return _recode(images, qualities, encode_jpeg)
-        return compress_jpeg(images, qualities)
+            return _recode(images, values, encode_jpeg)
+        return compress_jpeg(images, values)
 
 
 def encode_jpeg(planes: Planes, quality: float) -> bytes:
@@ -92,14 +94,11 @@ def encode_jpeg2000(planes: Planes, ratio: float) -> bytes:
 
 def _recode(images: Tensor, values: Sequence[float], encode: Callable[[Planes, float], bytes]) -> Tensor:
     """Send images (N, C, H, W), rounded to 8 bits, through a codec on the host."""
-    recoded = torch.empty_like(images)
-    for part in cache_sized_parts(images):
-        pixels = from_working_dtype(images[part], torch.uint8).cpu().numpy()
-        decoded = np.empty_like(pixels)
-        for planes, value, out in zip(pixels, values[part], decoded, strict=True):
-            out[:] = _decode(encode(planes, value))
-        recoded[part] = torch.from_numpy(decoded).to(images.device, images.dtype).div_(255)
-    return recoded
+    pixels = from_working_dtype(images, torch.uint8).cpu().numpy()
+    decoded = np.empty_like(pixels)
+    for planes, value, out in zip(pixels, values, decoded, strict=True):
+        out[:] = _decode(encode(planes, value))
+    return torch.from_numpy(decoded).to(images.device, images.dtype).div_(255)
 
 
 def _decode(file: bytes) -> Sequence[npt.NDArray[Any]]:

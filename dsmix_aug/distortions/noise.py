@@ -9,25 +9,19 @@ import torch
 from torch import Tensor
 
 from dsmix_aug.distortions import _fields
-from dsmix_aug.distortions._cache import cache_sized_parts
 from dsmix_aug.distortions._color_spaces import rgb_to_ycbcr, ycbcr_to_rgb
 from dsmix_aug.distortions._denoiser import denoise
-from dsmix_aug.distortions._distortion import Distortion, Draws, register
+from dsmix_aug.distortions._distortion import Draws, per_sample, register
+from dsmix_aug.distortions._fields import FieldDistortion
 
 
-class NoiseDistortion(Distortion):
-    """A distortion by a random field of the image's size, which is made on its device from a drawn seed."""
+class NoiseDistortion(FieldDistortion):
+    """A distortion that adds, multiplies or sets random values, independent per pixel."""
 
-    def draw(self, generator: torch.Generator | None) -> Draws:
-        return {"seed": _fields.draw_seed(generator)}
+    family = "noise"
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        values = self.values_at(levels, images)
-        seeds = [draw["seed"] for draw in draws]
-        distorted = torch.empty_like(images)
-        for part in cache_sized_parts(images):
-            distorted[part] = self.add_noise(images[part], values[part], seeds[part])
-        return distorted
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return self.add_noise(images, per_sample(values, images), [draw["seed"] for draw in draws])
 
     @abstractmethod
     def add_noise(self, images: Tensor, values: Tensor, seeds: Sequence[int]) -> Tensor:

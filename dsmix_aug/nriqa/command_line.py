@@ -33,9 +33,10 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         "a stand-in)",
     )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="rows to compare (default: the preset's)")
-    parser.add_argument("--backbone", help="efficientnet_lite0 or a timm model (default: the preset's)")
+    parser.add_argument("--backbone", help="efficientnet_lite0, _lite1, _lite2 or a timm model (default: the preset's)")
     parser.add_argument(
-        "--teacher", help="efficientnet_lite0, torchvision weights, a timm model, or none (default: the preset's)"
+        "--teacher",
+        help="efficientnet_lite0, _lite1, _lite2, torchvision weights, a timm model, or none (default: the preset's)",
     )
     parser.add_argument("--seed", type=int, help="seed of everything drawn (default: the preset's)")
     parser.add_argument(
@@ -74,7 +75,7 @@ def make_config(args: argparse.Namespace) -> Config:
     if args.rows:
         changes["rows"] = tuple(args.rows)
     if args.photos:
-        changes["photos"] = str(Path(args.photos).resolve())
+        changes["photos"] = str(Path(args.photos).expanduser().resolve())
     if args.data:
         changes["data"] = tuple(map(_parse_data, args.data))
         names = [name for name, _ in changes["data"]]

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
 from dsmix_aug import DistortionBank
-from dsmix_aug.distortions import KADID_10K, Distortion, DistortionParams, register
+from dsmix_aug.distortions import KADID_10K, Distortion, DistortionParams, per_sample, register
 
 IDENTITIES = {("gaussian_blur", 1), ("motion_blur", 1), ("color_saturation_lab", 1), ("mean_shift", 3)}
 #: Types that hand pixels to a codec or to a dither on the host, as their docstrings say.
@@ -40,11 +40,12 @@ class Halve(Distortion):
     """A distortion with a known result, which leaves [0, 1] below."""
 
     name = "halve"
+    family = "brightness"
     parameter = "offset"
     values = (0.25, 0.5)
 
-    def distort(self, images, levels, draws):
-        return images / 2 - self.values_at(levels, images)
+    def distort(self, images, values, draws):
+        return images / 2 - per_sample(values, images)
 
 
 class TestClasses:
@@ -471,5 +472,5 @@ def test_severity_grows_with_level(bank, name):
     crops += [image[70:294, 60:284] for image in (skimage.data.chelsea(), skimage.data.rocket())]
     photos = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2) / 255
     draws = [bank[name].draw(None) for _ in photos]
-    errors = [(bank[name].apply(photos, [level] * 4, draws) - photos).square().mean() for level in range(1, 6)]
+    errors = [(bank[name].distort_batch(photos, [level] * 4, draws) - photos).square().mean() for level in range(1, 6)]
     assert (torch.stack(errors).diff() > 0).all(), errors

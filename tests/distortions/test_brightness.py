@@ -145,5 +145,5 @@ def test_input_is_not_modified(distortion, channels):
 def test_runs_on_fake_cuda_tensors(distortion, channels):
     with FakeTensorMode(allow_non_fake_inputs=False):
         images = torch.empty(5, channels, 40, 50, device="cuda")
-        result = distortion().apply(images, LEVELS, [{}] * 5)
+        result = distortion().distort_batch(images, LEVELS, [{}] * 5)
     assert (result.device.type, result.shape) == ("cuda", images.shape)

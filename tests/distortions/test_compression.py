@@ -186,7 +186,7 @@ class TestJpegOnTensors:
     def test_stays_on_cuda(self, shape, dtype):
         with FakeTensorMode(allow_non_fake_inputs=False):
             images = torch.empty(shape, dtype=dtype, device="cuda")
-            result = Jpeg().distort(images, [1, 2, 3, 4, 5], [{}] * 5)
+            result = Jpeg().distort(images, Jpeg.values, [{}] * 5)
         assert (result.device.type, result.shape, result.dtype) == ("cuda", images.shape, dtype)
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

@@ -52,7 +52,7 @@ def fields(monkeypatch) -> dict[str, np.ndarray]:
 
 
 def distort_with_fields(distortion, images: torch.Tensor) -> np.ndarray:
-    return distortion.distort(images, LEVELS, [{"seed": seed} for seed in range(5)]).numpy()
+    return distortion.distort(images, distortion.values, [{"seed": seed} for seed in range(5)]).numpy()
 
 
 class TestInjectedFields:
@@ -80,7 +80,7 @@ class TestInjectedFields:
         images = torch.zeros(1, 3, 2, 2, dtype=torch.float64)
         planes = np.clip(np.array([16, 128, 128]) / 255 + 40 * np.sqrt(0.003), 0, 1)
         expected = np.clip(skimage.color.ycbcr2rgb(planes * 255), 0, 1)
-        result = WhiteNoiseColor().distort(images, [5], [{"seed": 0}])[0, :, 0, 0].numpy()
+        result = WhiteNoiseColor().distort(images, WhiteNoiseColor.values[4:], [{"seed": 0}])[0, :, 0, 0].numpy()
         np.testing.assert_allclose(result, expected, atol=1e-6)
 
     def test_impulse_noise(self, fields):
@@ -272,11 +272,11 @@ class TestAll:
     def test_sample_depends_on_its_own_seed_alone(self, distortion):
         images = torch.stack([photo(name, torch.float32) for name in ("cat", "coffee", "cat", "cat")])
         draws = [{"seed": seed} for seed in (3, 4, 3, 5)]
-        batch = distortion.distort(images, [2, 5, 2, 2], draws)
+        batch = distortion.distort_batch(images, [2, 5, 2, 2], draws)
         assert torch.equal(batch[0], batch[2])
         assert not torch.equal(batch[0], batch[3])
         for i, level in enumerate([2, 5, 2, 2]):
-            assert torch.equal(distortion.distort(images[i : i + 1], [level], draws[i : i + 1])[0], batch[i])
+            assert torch.equal(distortion.distort_batch(images[i : i + 1], [level], draws[i : i + 1])[0], batch[i])
 
     def test_input_is_not_modified(self, distortion):
         images = photo(dtype=torch.float32).repeat(5, 1, 1, 1)
@@ -297,16 +297,16 @@ class TestAll:
             monkeypatch.setattr(_fields, kind, lambda seeds, shape, like: like.new_empty((len(seeds), *shape)))
         with FakeTensorMode(allow_non_fake_inputs=False):
             images = torch.empty(5, 3, 33, 47, dtype=dtype, device="cuda")
-            result = distortion.distort(images, LEVELS, [{"seed": 0}] * 5)
+            result = distortion.distort(images, distortion.values, [{"seed": 0}] * 5)
         assert (result.device.type, result.shape, result.dtype) == ("cuda", images.shape, dtype)
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
     def test_sample_depends_on_its_own_seed_alone_on_cuda(self, distortion):
         images = photo(dtype=torch.float32).repeat(3, 1, 1, 1).cuda()
         draws = [{"seed": seed} for seed in (3, 4, 3)]
-        batch = distortion.distort(images, [2, 5, 2], draws)
+        batch = distortion.distort_batch(images, [2, 5, 2], draws)
         assert torch.equal(batch[0], batch[2])
-        assert torch.equal(distortion.distort(images[:1], [2], draws[:1])[0], batch[0])
+        assert torch.equal(distortion.distort_batch(images[:1], [2], draws[:1])[0], batch[0])
 
 
 def test_color_noise_needs_color():

@@ -18,12 +18,16 @@ from dsmix_aug.nriqa.networks.backbones import check_backbone
 from dsmix_aug.nriqa.runs.config import Config, Machine, differences
 from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
 from dsmix_aug.nriqa.datasets.distorted_photos import make_distorted_photos
-from dsmix_aug.nriqa.base.files import read_json, write_json
+from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, read_json, write_json
+from dsmix_aug.nriqa.base.lock import lock_folder
 from dsmix_aug.nriqa.datasets.photos import Skipped
-from dsmix_aug.nriqa.runs.rows import Row, rows_of
+from dsmix_aug.nriqa.networks.row import Row
+from dsmix_aug.nriqa.runs.rows import rows_of
 from dsmix_aug.nriqa.networks.teacher import check_teacher
 
 PACKAGES = ("dsmix-aug", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image", "pillow")
+#: In the folder of a part that is being trained.
+CHECKPOINT = "checkpoint.safetensors"
 #: Held-out photos that the stand-in is made of, at most.
 STAND_IN_PHOTOS = 24
 
@@ -40,8 +44,10 @@ class Run:
         machine: Where it runs.
 
     Raises:
+        BlockingIOError: If another process runs in the folder.
         FileNotFoundError: If data is missing.
-        ValueError: If the folder holds a run with another config or other data, or the data is not as expected.
+        ValueError: If the folder holds a run with another config or other data, the data is not as expected, or the
+            device is not there.
     """
 
     def __init__(self, folder: Path, config: Config, machine: Machine) -> None:
@@ -101,13 +107,16 @@ class Run:
         yield folder
         if distributed.rank() == 0:
             write_json(self._marker(part), {"seconds": round(time.perf_counter() - started, 1)})
-            (folder / "checkpoint.pt").unlink(missing_ok=True)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
         distributed.wait_for_all()
 
     def _marker(self, part: str) -> Path:
-        return self.folder / "finished" / f"{part.replace('/', '-')}.json"
+        return marker_path(self.folder, part)
 
     def _claim_folder(self) -> None:
+        self._lock = lock_folder(self.folder)  # given up with this object
+        for leftover in self.folder.rglob(f"{TEMPORARY_PREFIX}*"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
         path = self.folder / "config.json"
         content = {
             "config": self.config.to_dict(),
@@ -127,6 +136,16 @@ class Run:
             write_json(path, content)
         sessions = self.folder / "sessions.json"
         write_json(sessions, [*(read_json(sessions) if sessions.is_file() else []), _describe_session(self.device)])
+
+
+def marker_path(folder: Path, part: str) -> Path:
+    """Return the file that marks a part as finished, in a run's folder."""
+    return folder / "finished" / f"{part.replace('/', '-')}.json"
+
+
+def remedy(folder: Path, part: str) -> str:
+    """Return what to do about a part's damaged file."""
+    return f"delete {marker_path(folder, part)} and run again, to make it anew"
 
 
 def _describe_session(device: str) -> dict[str, Any]:

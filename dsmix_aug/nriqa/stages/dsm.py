@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 from dsmix_aug import DSMEstimator, sensitivity_map
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.devices import check_device
+from dsmix_aug.nriqa.base.files import replace_when_done, with_remedy
 from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
 from dsmix_aug.nriqa.datasets.photos import read_center, to_float
-from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.runs.run import Run, remedy
 from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
 from dsmix_aug.nriqa.stages.training import train
 
@@ -95,11 +96,14 @@ def load_estimator(folder: Path, device: str) -> DSMEstimator:
 
     Raises:
         FileNotFoundError: If the stage is not finished.
+        ValueError: If the device is not there, or the file is damaged.
     """
+    check_device(device)
     path = folder / PART / "estimator.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no trained DSM estimator: run the stage 'dsm' first")
-    return DSMEstimator.from_pretrained(path).to(device)
+    with with_remedy(remedy(folder, PART)):
+        return DSMEstimator.from_pretrained(path).to(device)
 
 
 def check_estimator(estimator: DSMEstimator, run: Run) -> pd.DataFrame:

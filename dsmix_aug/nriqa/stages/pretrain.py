@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsmix_aug import DistortionBank, sensitivity_map
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.files import load_tensors, save_tensors, with_remedy
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets.photos import to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.networks.distillation import Distillation
+from dsmix_aug.nriqa.networks.row import Row, teacher_of
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
-from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining, Row, pretrainings_of
-from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining, pretrainings_of
+from dsmix_aug.nriqa.runs.run import Run, remedy
 from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
 from dsmix_aug.nriqa.stages.mixing import make_mixer
 from dsmix_aug.nriqa.stages.training import train
+
+KIND = "dsmix_aug.Backbone"
 
 
 class PretrainObjective(nn.Module):
@@ -83,9 +85,7 @@ def run_pretrain(run: Run) -> None:
         with run.part(part) as folder:
             backbone = _pretrain(run, pretraining, part)
             if distributed.rank() == 0:
-                state = {key: tensor.cpu().contiguous() for key, tensor in backbone.state_dict().items()}
-                with replace_when_done(folder / "backbone.safetensors") as temporary:
-                    safetensors.torch.save_file(state, temporary)
+                save_tensors(folder / "backbone.safetensors", KIND, name, backbone.state_dict())
 
 
 def load_networks(folder: Path, config: Config, row: Row, device: str) -> tuple[Backbone, ...]:
@@ -99,6 +99,7 @@ def load_networks(folder: Path, config: Config, row: Row, device: str) -> tuple[
 
     Raises:
         FileNotFoundError: If a pre-training is not finished.
+        ValueError: If the file of a backbone is damaged.
     """
     share = config.trained_share if len(row.networks) == 1 else 1.0
     networks = [_load_network(folder, config, name, share) for name in row.networks]
@@ -106,8 +107,9 @@ def load_networks(folder: Path, config: Config, row: Row, device: str) -> tuple[
 
 
 def _load_network(folder: Path, config: Config, name: str, share: float) -> Backbone:
-    if name == "teacher":
-        teacher = build_teacher(config.teacher)
+    teacher_name = teacher_of(name, config.teacher)
+    if teacher_name is not None:
+        teacher = build_teacher(teacher_name)
         assert teacher is not None  # rows_of leaves such rows out where there is no teacher
         return teacher
     backbone = _new_backbone(config, "random")
@@ -115,7 +117,8 @@ def _load_network(folder: Path, config: Config, name: str, share: float) -> Back
         path = folder / "pretrain" / name / "backbone.safetensors"
         if not path.is_file():
             raise FileNotFoundError(f"{folder} has no pre-trained {name!r}: run the stage 'pretrain' first")
-        state = safetensors.torch.load_file(path)
+        with with_remedy(remedy(folder, f"pretrain/{name}")):
+            _, state = load_tensors(path, KIND)
         start = _initial_weights(config, PRETRAININGS[name])
         if start != "random" and share < 1:
             state = interpolate_weights(_new_backbone(config, start).state_dict(), state, share)

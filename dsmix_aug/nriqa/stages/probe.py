@@ -15,7 +15,7 @@ from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import cached_features, group_widths, select_last_map
 from dsmix_aug.nriqa.networks.linear_probe import LinearProbe, fit_probe
-from dsmix_aug.nriqa.runs.rows import Row
+from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.metrics import make_splits
 from dsmix_aug.nriqa.stages.pretrain import load_networks
@@ -105,7 +105,12 @@ def _probe_row(run: Run, name: str) -> pd.DataFrame:
             probe = fit_probe(features[scored.name][train], widths, scored.scores[train], contents[train])
             tables.append(_predict(probe, features[scored.name], scored, scored, number, test))
         probe = fit_probe(features[scored.name], widths, scored.scores, contents)
-        description = {"row": name, "dataset": scored.name, "target": scored.target}
+        description = {
+            "row": name,
+            "dataset": scored.name,
+            "target": scored.target,
+            "score_range": [float(scored.scores.min()), float(scored.scores.max())],
+        }
         probe.save(head_path(run.folder, name, scored.name), description)
         for other in run.scored_sets:
             if other is not scored:

@@ -166,9 +166,9 @@ def test_parts_are_finished_only_without_an_error(tmp_path):
     assert not run.is_finished("pretrain/dsmix")
     with run.part("pretrain/dsmix") as folder:
         folder.mkdir(parents=True)
-        (folder / "checkpoint.pt").touch()
+        (folder / "checkpoint.safetensors").touch()
     assert run.is_finished("pretrain/dsmix")
-    assert not (folder / "checkpoint.pt").exists()
+    assert not (folder / "checkpoint.safetensors").exists()
     assert list(run.seconds()) == ["pretrain/dsmix"]
 
 

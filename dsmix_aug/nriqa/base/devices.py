@@ -1,0 +1,27 @@
+"""Devices: whether the one that was asked for is there."""
+
+from __future__ import annotations
+
+import torch
+
+
+def check_device(name: str | torch.device) -> None:
+    """Raise an error unless tensors can be put on the device, such as ``"cpu"`` or ``"cuda:1"``, and read back.
+
+    Raises:
+        ValueError: If torch knows no such device, or this machine has none.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device should be one that torch knows, such as 'cpu' or 'cuda', got {name!r}") from error
+    if device.type == "cuda":  # asked for without a context on the device, which would take its memory
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise ValueError(f"device: {str(name)!r} is not there, torch finds {count} CUDA device(s) on this machine")
+        return
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, AssertionError, ImportError) as error:  # a build without the device raises any of them
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device: {str(name)!r} cannot be used on this machine ({reason})") from error
