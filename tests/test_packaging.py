@@ -112,3 +112,19 @@ def test_documented_scripts_run(script: str, tmp_path: Path):
     finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout
+
+
+def test_import_is_cheap_and_old_names_are_lazy():
+    code = (
+        "import sys, dsmix_aug; assert 'torch' not in sys.modules; "
+        "from dsmix_aug.mix import DSMix; from dsmix_aug.tv_tensors import Reference; "
+        "assert DSMix is dsmix_aug.DSMix and Reference is dsmix_aug.Reference; "
+        "assert dsmix_aug.distortions.register and dsmix_aug.functional.dsmix and 'DSMix' in dir(dsmix_aug)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'dsmix_aug' has no attribute 'nothing'"):
+        _ = dsmix_aug.nothing

@@ -25,8 +25,8 @@ BATCH_PIXELS = 2**20
 class Outcome(NamedTuple):
     """What became of a photo.
 
-    ``photo``: its index; ``bytes``: of its files; ``skipped``: why it was left out; ``stopped``: why nothing
-    more can be written.
+    ``photo``: its index; ``bytes``: the size of its files; ``skipped``: why it was left out; ``stopped``: why nothing
+    can be written any more.
     """
 
     photo: int

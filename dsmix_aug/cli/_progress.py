@@ -30,9 +30,9 @@ class Progress:
         self._bar = sys.stderr.isatty()
         self._start = self._told = time.monotonic()
 
-    def advance(self) -> None:
-        """Count one unit."""
-        self.done += 1
+    def advance(self, count: int = 1) -> None:
+        """Count units that are done."""
+        self.done += count
         now = time.monotonic()
         if now - self._told >= (BAR_SECONDS if self._bar else LINE_SECONDS):
             self._told = now

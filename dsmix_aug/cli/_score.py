@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dsmix_aug.cli._arguments import TOP_PREDICTED
 from dsmix_aug.cli._csv import print_csv, write_csv
 from dsmix_aug.cli._devices import check_device
 from dsmix_aug.cli._heat_map import draw_heat_map
@@ -24,6 +23,8 @@ from dsmix_aug.nriqa.datasets.photos import read_photo
 from dsmix_aug.nriqa.quality_model import QualityModel, load_from_run
 from dsmix_aug.nriqa.stages.dsm import load_estimator
 
+#: Photos that are scored in one call; progress is told after each.
+AT_ONCE = 16
 QUALITY_MODEL, ESTIMATOR = "quality_model-", "dsm_estimator-"
 
 
@@ -55,13 +56,12 @@ def score_photos(args: argparse.Namespace) -> int:
     model = load_model(args)
     estimator = load_map_estimator(args) if args.maps else None
 
-    photos, failed = split_readable(listed)
-    scores = model.score([photo.path for photo in photos]).tolist() if photos else []
+    scores, failed = score_readable(model, listed)
     mean_dsm = None
     if estimator is not None:
-        path_of = dict(zip(listed, pictures, strict=True))
-        mean_dsm = draw_maps(estimator, [(photo.path, path_of[photo]) for photo in photos], args.top or TOP_PREDICTED)
-    write_scores(Scores([str(photo.path) for photo in photos], scores, mean_dsm), model, failed, args)
+        files = [(photo.path, path) for photo, path in zip(listed, pictures, strict=True) if photo in scores]
+        mean_dsm = draw_maps(estimator, files, args.top)
+    write_scores(Scores([str(photo.path) for photo in scores], list(scores.values()), mean_dsm), model, failed, args)
     complain_of_photos("score", failed)
     return 1 if failed else 0
 
@@ -106,18 +106,24 @@ def find_weights(given: str, kind: str) -> str | Path:
     return estimator
 
 
-def split_readable(listed: Sequence[Photo]) -> tuple[list[Photo], list[tuple[str, str]]]:
-    """Decode every photo once, and part those that can be read from those that cannot, each of these with why."""
-    readable, failed = [], []
-    with Progress("check photos", len(listed)) as progress:
-        for photo in listed:
-            try:
-                read_photo(photo.path)
-                readable.append(photo)
-            except OSError as error:
-                failed.append((str(photo.path), str(error)))
-            progress.advance()
-    return readable, failed
+def score_readable(model: QualityModel, listed: Sequence[Photo]) -> tuple[dict[Photo, float], list[tuple[str, str]]]:
+    """Return the scores of the photos that can be read, and the others' paths, each with why."""
+    scores: dict[Photo, float] = {}
+    failed = []
+    with Progress("score", len(listed)) as progress:
+        for start in range(0, len(listed), AT_ONCE):
+            readable = []
+            for photo in listed[start : start + AT_ONCE]:
+                try:
+                    read_photo(photo.path)
+                    readable.append(photo)
+                except OSError as error:
+                    failed.append((str(photo.path), str(error)))
+            if readable:
+                predicted = model.score([photo.path for photo in readable])
+                scores.update(zip(readable, predicted.tolist(), strict=True))
+            progress.advance(len(listed[start : start + AT_ONCE]))
+    return scores, failed
 
 
 def draw_maps(estimator: DSMEstimator, files: Sequence[tuple[Path, Path]], top: float) -> list[float]:

@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
     args = make_parser().parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = args.run
+    run_command: Callable[[argparse.Namespace], int] = args.run_command
     try:
-        code = run(args)
+        code = run_command(args)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -79,6 +79,6 @@ def make_parser() -> argparse.ArgumentParser:
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        subparser.set_defaults(run=module.run, when_interrupted="what was written is complete")
+        subparser.set_defaults(run_command=module.run, when_interrupted="what was written is complete")
         module.add_arguments(subparser)
     return parser
