@@ -1,6 +1,8 @@
 """Configs, files and run folders: what a run writes before it starts, and when it refuses to."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -177,3 +179,36 @@ def test_presets_can_be_sharded():
         for loop in (config.dsm, config.pretrain):
             assert isinstance(loop, LoopConfig)
             assert loop.batch_size % loop.shards == 0
+
+
+START = """
+import sys, time
+from pathlib import Path
+from dsmix_aug.nriqa.runs.config import Machine
+from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.run import Run
+run = Run(Path(sys.argv[1]), PRESETS["smoke"], Machine())
+print("started", flush=True)
+time.sleep(300)
+"""
+
+
+def test_two_processes_cannot_run_in_one_folder(tmp_path):
+    """The second is refused with the first one's number, until that one is dead; no session is lost."""
+    with subprocess.Popen([sys.executable, "-c", START, tmp_path], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "started\n"
+        (tmp_path / ".tmp.1.part").touch()
+        with pytest.raises(BlockingIOError, match=rf"{tmp_path} is in use by process {first.pid}: wait until"):
+            Run(tmp_path, SMOKE, Machine())
+        assert len(json.loads((tmp_path / "sessions.json").read_text())) == 1
+        assert (tmp_path / ".tmp.1.part").exists()  # it may be the first one's
+        first.kill()
+    Run(tmp_path, SMOKE, Machine())
+    assert len(json.loads((tmp_path / "sessions.json").read_text())) == 2
+    assert not list(tmp_path.rglob(".tmp.*"))
+
+
+def test_a_device_that_is_not_there_is_said_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="device should be one that torch knows"):
+        Run(tmp_path / "run", SMOKE, Machine(device="gpu"))
+    assert not (tmp_path / "run").exists()

@@ -2,8 +2,11 @@
 
 import itertools
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +21,9 @@ from dsmix_aug.nriqa.base import distributed  # noqa: F401  for the script below
 from dsmix_aug.nriqa.networks.linear_probe import fit_probe
 from dsmix_aug.nriqa.runs.config import LoopConfig
 from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.run import CHECKPOINT
 from dsmix_aug.nriqa.stages.batches import Batch
+from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint
 from dsmix_aug.nriqa.stages.training import read_log, schedule, train
 
 LOOP = LoopConfig(steps=10, batch_size=8, crop_size=4, learning_rate=1e-2, checkpoint_every=3)
@@ -100,6 +105,44 @@ def test_resumes_to_the_same_numbers(tmp_path, fails_at):
     assert all(torch.equal(*pair) for pair in zip(unbroken.parameters(), resumed.parameters(), strict=True))
     logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("unbroken", "broken")]
     assert logs[0] == logs[1]
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {folder!r})
+from dataclasses import replace
+from test_training import LOOP, Normed, train_all
+train_all(sys.argv[1], Normed(), replace(LOOP, steps=4000, checkpoint_every=1, shards=2))
+"""
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
+    """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
+    loop = replace(LOOP, checkpoint_every=1, shards=2)
+    script = tmp_path / "script.py"
+    script.write_text(KILLED.format(folder=str(Path(__file__).parent)))
+    checkpoint = tmp_path / "killed" / "part" / CHECKPOINT
+    draw = random.Random(0)
+    for _ in range(3):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
+        process = subprocess.Popen([sys.executable, script, tmp_path / "killed"], stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before):
+            time.sleep(0.005)
+        time.sleep(draw.uniform(0, 0.2))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    resumed, unbroken = Normed(), Normed()
+    steps = len(read_checkpoint(checkpoint, resumed, torch.optim.AdamW(resumed.parameters()))) + 2
+    loop = replace(loop, steps=4000)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(tmp_path / "killed", resumed, loop, fails_at=2 * steps)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(tmp_path / "unbroken", unbroken, loop, fails_at=2 * steps)
+    logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("killed", "unbroken")]
+    assert logs[0] == logs[1]
+    assert len(logs[0].splitlines()) == steps
+    pairs = zip(resumed.state_dict().values(), unbroken.state_dict().values(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
