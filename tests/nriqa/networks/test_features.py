@@ -93,6 +93,7 @@ def test_fingerprint_sees_every_number():
 
 def _extract_at_once(barrier, photos, cache, results):
     """One of several processes that all find no file, and write it at one moment."""
+    torch.set_num_threads(1)
     features = np.random.default_rng(0).normal(size=(400, 4096)).astype(np.float32)
 
     def extract(*_):
@@ -106,6 +107,7 @@ def _extract_at_once(barrier, photos, cache, results):
             results.put(np.array_equal(found, features))
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the children use one thread
 def test_processes_may_write_one_file_at_once(photos, tmp_path):
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(3), context.Queue()

@@ -1,12 +1,13 @@
 """Configs, files and run folders: what a run writes before it starts, and when it refuses to."""
 
 import json
-import subprocess
-import sys
+import multiprocessing
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dsmix_aug.nriqa.base.files import replace_when_done, write_json
@@ -181,28 +182,31 @@ def test_presets_can_be_sharded():
             assert loop.batch_size % loop.shards == 0
 
 
-START = """
-import sys, time
-from pathlib import Path
-from dsmix_aug.nriqa.runs.config import Machine
-from dsmix_aug.nriqa.runs.presets import PRESETS
-from dsmix_aug.nriqa.runs.run import Run
-run = Run(Path(sys.argv[1]), PRESETS["smoke"], Machine())
-print("started", flush=True)
-time.sleep(300)
-"""
+def _start(folder, connection):
+    torch.set_num_threads(1)
+    run = Run(folder, SMOKE, Machine())
+    connection.send("started")
+    time.sleep(300)
+    assert run
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the children use one thread
 def test_two_processes_cannot_run_in_one_folder(tmp_path):
     """The second is refused with the first one's number, until that one is dead; no session is lost."""
-    with subprocess.Popen([sys.executable, "-c", START, tmp_path], stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout.readline() == "started\n"
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe()
+    first = context.Process(target=_start, args=(tmp_path, sender))
+    first.start()
+    try:
+        assert receiver.recv() == "started"
         (tmp_path / ".tmp.1.part").touch()
         with pytest.raises(BlockingIOError, match=rf"{tmp_path} is in use by process {first.pid}: wait until"):
             Run(tmp_path, SMOKE, Machine())
         assert len(json.loads((tmp_path / "sessions.json").read_text())) == 1
         assert (tmp_path / ".tmp.1.part").exists()  # it may be the first one's
+    finally:
         first.kill()
+        first.join()
     Run(tmp_path, SMOKE, Machine())
     assert len(json.loads((tmp_path / "sessions.json").read_text())) == 2
     assert not list(tmp_path.rglob(".tmp.*"))

@@ -1,6 +1,7 @@
 """The training loop: schedule, resuming, sharding and several processes, on a model that takes milliseconds."""
 
 import itertools
+import multiprocessing
 import os
 import random
 import signal
@@ -107,30 +108,34 @@ def test_resumes_to_the_same_numbers(tmp_path, fails_at):
     assert logs[0] == logs[1]
 
 
-KILLED = """
-import sys
-sys.path.insert(0, {folder!r})
-from dataclasses import replace
-from test_training import LOOP, Normed, train_all
-train_all(sys.argv[1], Normed(), replace(LOOP, steps=4000, checkpoint_every=1, shards=2))
-"""
+@pytest.fixture
+def one_thread():
+    """What forked children can use of torch; and sums are in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the children use one thread
+@pytest.mark.usefixtures("one_thread")
 def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
     """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
     loop = replace(LOOP, checkpoint_every=1, shards=2)
-    script = tmp_path / "script.py"
-    script.write_text(KILLED.format(folder=str(Path(__file__).parent)))
     checkpoint = tmp_path / "killed" / "part" / CHECKPOINT
     draw = random.Random(0)
-    for _ in range(3):
+    for _ in range(10):
         before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
-        process = subprocess.Popen([sys.executable, script, tmp_path / "killed"], stderr=subprocess.DEVNULL)
-        while process.poll() is None and not (checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before):
-            time.sleep(0.005)
-        time.sleep(draw.uniform(0, 0.2))
+        process = multiprocessing.get_context("fork").Process(
+            target=train_all, args=(tmp_path / "killed", Normed(), replace(loop, steps=4000))
+        )
+        process.start()
+        while process.is_alive() and not (checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before):
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 0.1))
         process.kill()
-        assert process.wait() == -signal.SIGKILL
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
     resumed, unbroken = Normed(), Normed()
     steps = len(read_checkpoint(checkpoint, resumed, torch.optim.AdamW(resumed.parameters()))) + 2
     loop = replace(loop, steps=4000)
