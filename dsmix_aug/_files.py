@@ -35,7 +35,7 @@ def replace_when_done(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If the file cannot be written, such as on a full disk; names the file. What was there before stays.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}.{secrets.token_hex(4)}{path.suffix[:16]}")
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}.{secrets.token_hex(4)}{path.suffix[:16]}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

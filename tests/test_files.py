@@ -6,6 +6,7 @@ import pickle
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -80,6 +81,14 @@ class TestReplaceWhenDone:
         message = r"scores.csv could not be written: (Not a directory|File exists)"
         with pytest.raises(OSError, match=message), replace_when_done(path) as temporary:
             temporary.touch()
+
+    def test_a_folder_is_not_replaced(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "folder").mkdir()
+        for path in (Path("."), tmp_path / "folder"):
+            with pytest.raises(OSError, match=rf"{path} could not be written: "), replace_when_done(path) as temporary:
+                temporary.touch()
+        assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
 
     @pytest.mark.parametrize("what", ["text", "tensors"])
     def test_a_full_disk_is_said_in_a_line_and_loses_nothing(self, tmp_path, what):
