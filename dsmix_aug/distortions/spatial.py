@@ -286,7 +286,7 @@ def _shrink_and_enlarge(images: Tensor, scale: float, kernel: str) -> Tensor:
 
 
 def nearest_pixels(length: int, target: int) -> np.ndarray:
-    """Return for each of ``target`` pixels the one of ``length`` pixels at its centre, exactly: the upper one of two."""
+    """Return for each of ``target`` pixels the one of ``length`` pixels at its centre, between two the later one."""
     return (2 * np.arange(target) + 1) * length // (2 * target)
 
 
