@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import is_pure_tensor
 
+from dsmix_aug._checks import check_probability
 from dsmix_aug.distortions import _checks
 from dsmix_aug.distortions.bank import PRISTINE, DistortionBank
 
@@ -49,8 +50,7 @@ class RandomDistortion(v2.Transform):
         super().__init__()
         if not isinstance(bank, (DistortionBank, type(None))):
             raise TypeError(f"bank should be a DistortionBank, got {type(bank).__name__}")
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"`p` should be a floating point value in the interval [0.0, 1.0], got {p}.")
+        p = check_probability(p)
         self.bank = DistortionBank() if bank is None else bank
         if return_labels and p < 1 and not self.bank.pristine:
             raise ValueError(f"bank should have a pristine class to label the samples that p={p} leaves alone")
@@ -66,7 +66,9 @@ class RandomDistortion(v2.Transform):
 
         Args:
             *inputs: Any structure with at least one image.
-            generator: A CPU generator to draw from instead of torch's global one.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
+                be made there: workers get copies of the main process's, which all give the same draws, and the same
+                again in every epoch.
         """
         flat_inputs, spec = tree_flatten(inputs if len(inputs) > 1 else inputs[0])
         needed = self._needs_transform_list(flat_inputs)
@@ -107,8 +109,8 @@ class RandomDistortion(v2.Transform):
             for name in {entry.type for entry in drawn} - {"pristine"}:
                 self.bank[name].check_image_size(image)
         if self.p < 1:
-            kept = (torch.rand(len(drawn), generator=generator) < self.p).tolist()
-            drawn = [entry if keep else PRISTINE for entry, keep in zip(drawn, kept, strict=True)]
+            kept = torch.rand(len(drawn), generator=generator, dtype=torch.float32, device="cpu") < self.p
+            drawn = [entry if keep else PRISTINE for entry, keep in zip(drawn, kept.tolist(), strict=True)]
         labels = [self.bank.encode(entry.type, entry.level) for entry in drawn] if self.return_labels else []
         return {"distortions": drawn, "labels": torch.tensor(labels, dtype=torch.int64)}
 

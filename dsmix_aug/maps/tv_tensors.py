@@ -74,7 +74,7 @@ class Reference(tv_tensors.TVTensor):
     ) -> Reference:
         if isinstance(data, PIL.Image.Image):
             data = F.pil_to_tensor(data)
-        tensor = cls._to_tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+        tensor = cls._to_tensor(data, dtype=dtype, device=_device_of(data, device), requires_grad=requires_grad)
         if tensor.ndim < 2:
             raise ValueError(f"data should have at least 2 dimensions, got {tensor.ndim}")
         return (tensor.unsqueeze(0) if tensor.ndim == 2 else tensor).as_subclass(cls)
@@ -130,7 +130,7 @@ class SensitivityMap(tv_tensors.TVTensor):
         patch_size = check_integer("patch_size", patch_size)
         if canvas_size is not None:
             canvas_size = _check_canvas_size(canvas_size)
-        tensor = cls._to_tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+        tensor = cls._to_tensor(data, dtype=dtype, device=_device_of(data, device), requires_grad=requires_grad)
         if tensor.ndim < 2:
             raise ValueError(f"data should have at least 2 dimensions, got {tensor.ndim}")
         grid = (tensor.shape[-2], tensor.shape[-1])
@@ -170,6 +170,11 @@ class SensitivityMap(tv_tensors.TVTensor):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return self._make_repr(patch_size=self.patch_size, canvas_size=self.canvas_size)
+
+
+def _device_of(data: Any, device: torch.device | str | int | None) -> torch.device | str | int | None:
+    """Return the device that is asked for, or a tensor's own, which torch's default device would replace."""
+    return data.device if device is None and isinstance(data, Tensor) else device
 
 
 def _check_canvas_size(canvas_size: object) -> tuple[int, int]:
