@@ -102,7 +102,7 @@ class TestSensitivityMap:
             sensitivity_map(images, images)
 
     def test_sparse_images_are_named(self):
-        with pytest.raises(TypeError, match="reference should be a dense tensor, got torch.sparse_coo"):
+        with pytest.raises(TypeError, match=r"reference should be a dense tensor, got torch\.sparse_coo"):
             sensitivity_map(torch.zeros(3, 8, 8), torch.zeros(3, 8, 8).to_sparse())
 
     @pytest.mark.parametrize("wrong", [photo(), np.zeros((3, 8, 8))], ids=["PIL", "NumPy"])

@@ -1,4 +1,4 @@
-"""DSMix at the edge of its domain: empty batches, odd tensors, global defaults, and messages that say what was meant."""
+"""DSMix at the edge of its domain: empty batches, odd tensors, global defaults, and messages."""
 
 import operator
 from collections import OrderedDict, UserDict
@@ -170,7 +170,7 @@ class TestOddTensors:
             DSMix(num_classes=4, weighting="area")(images, torch.arange(4))
 
     def test_sparse_images_are_named(self):
-        with pytest.raises(TypeError, match="images should be a dense tensor, got torch.sparse_coo"):
+        with pytest.raises(TypeError, match=r"images should be a dense tensor, got torch\.sparse_coo"):
             DSMix(num_classes=4, weighting="area")(torch.zeros(4, 3, 8, 8).to_sparse(), torch.arange(4))
 
     @pytest.mark.parametrize("value", [1e308, 1.7e308])
@@ -222,7 +222,9 @@ class TestMapGetter:
         field = sensitivity_map(images, references).as_subclass(torch.Tensor).unsqueeze(1)
         transform = DSMix(num_classes=4, map_getter=lambda sample: sample["map"][:, 0])
         state = torch.get_rng_state()
-        with pytest.raises(ValueError, match=r"map_getter should return one of the sample's own tensors, .*\(4, 1, 3, 4"):
+        with pytest.raises(
+            ValueError, match=r"map_getter should return one of the sample's own tensors, .*\(4, 1, 3, 4"
+        ):
             transform({"image": images, "label": torch.arange(4), "map": field})
         assert torch.equal(torch.get_rng_state(), state)
 
@@ -382,7 +384,7 @@ class TestMessages:
     def test_normalised(self, mean, std):
         images = random_images(4, 3, 48, 64)
         mean, std = ([value] * 3 if isinstance(value, float) else value for value in (mean, std))
-        with pytest.raises(ValueError, match="before v2.Normalize") as error:
+        with pytest.raises(ValueError, match=r"before v2\.Normalize") as error:
             DSMix(num_classes=4)(v2.functional.normalize(images, mean, std), torch.arange(4), Reference(images))
         assert "255" not in str(error.value)
 
