@@ -1,4 +1,4 @@
-"""What release 0.1.0 pickled loads, and does what it did: tests/data/release_0_1_0.json was written by that release."""
+"""Pickles of release 0.1.0 load and behave as before; tests/data/release_0_1_0.json was written by that release."""
 
 import base64
 import copy

@@ -23,7 +23,7 @@ class Reference(tv_tensors.TVTensor):
 
     Every geometric transform of torchvision v2 (flips, crops, pads, resizes, rotations, affine, perspective, elastic)
     moves it as it moves the image, with the same parameters and the same result as for a ``tv_tensors.Image``. Colour
-    and quality transforms, ``v2.Normalize`` and ``v2.RandomErasing`` leave it alone: what they change in the image is
+    and quality transforms, ``v2.Normalize`` and ``v2.RandomErasing`` do not change it: what they change in the image is
     part of the distortion. It does not subclass ``Image``, so a plain tensor next to it is still treated as the image;
     for the same reason random crops and resizes need an image in the sample, and cannot move a ``Reference`` without.
 
@@ -87,7 +87,7 @@ class SensitivityMap(tv_tensors.TVTensor):
     """How much each patch of an image counts: the DSM, or any other non-negative map; (B, h, w) or (h, w).
 
     One value per patch of ``patch_size`` x ``patch_size`` px, h = ceil(H / patch_size), w = ceil(W / patch_size). The
-    last row and column may stand for partial patches.
+    last row and column may belong to partial patches.
 
     Flips of an image whose sides the patch size divides, and crops and constant pads on the patch grid, move the map
     exactly as they move the image (padding counts as unchanged: 0). Under every other geometric transform the map of

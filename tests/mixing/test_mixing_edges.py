@@ -262,7 +262,7 @@ class TestGlobalDefaults:
             assert torch.equal(x.as_subclass(torch.Tensor), y.as_subclass(torch.Tensor))
 
     def test_device(self, default_device):
-        """Another default device, for which "meta" stands in, changes neither draws nor where results are."""
+        """Another default device, here "meta", changes neither draws nor where results are."""
         images, references = distorted_pair()
         results = []
         for default in (None, "meta"):
