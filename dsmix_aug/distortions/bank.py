@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dsmix_aug._tensors import to_device
+from dsmix_aug._tensors import to_device, wrap_like
 from dsmix_aug.distortions import _checks
 from dsmix_aug.distortions._composition import Composition
 from dsmix_aug.distortions._distortion import (
@@ -320,7 +320,9 @@ class DistortionBank(Mapping[str, Distortion]):
         Args:
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device; only looked at.
             labels: The classes to apply: one for all, or B of them (CPU tensor or list). Default: drawn uniformly.
-            generator: A CPU generator to draw from instead of torch's global one.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
+                be made there: workers get copies of the main process's, which all give the same draws, and the same
+                again in every epoch.
 
         Raises:
             TypeError: If ``images`` is not a float or uint8 tensor, or ``labels`` not integer or not on the CPU.
@@ -430,7 +432,7 @@ class DistortionBank(Mapping[str, Distortion]):
             self._apply_step(distorted, [steps[position] if position < len(steps) else PRISTINE for steps in samples])
         if length > 1:
             distorted = from_working_dtype(distorted, batch.dtype)
-        return _checks.wrap_like(distorted.reshape(images.shape), images)
+        return wrap_like(distorted.reshape(images.shape), images)
 
     def _check_steps(self, samples: Sequence[Sequence[DistortionParams]], images: Tensor) -> None:
         for i, step in ((i, step) for i, steps in enumerate(samples) for step in steps if step != PRISTINE):
@@ -474,7 +476,9 @@ class DistortionBank(Mapping[str, Distortion]):
         Args:
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device.
             labels: The classes to apply: one for all, or B of them (CPU tensor or list). Default: drawn uniformly.
-            generator: A CPU generator to draw from instead of torch's global one.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
+                be made there: workers get copies of the main process's, which all give the same draws, and the same
+                again in every epoch.
 
         Returns:
             The distorted images, like ``images`` in shape, dtype and device, and their labels, int64 on the same
