@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from dsmix_aug.cli._dataset_plan import Plan, PlannedImage
 from dsmix_aug.cli._output import encode_image, write_bytes
-from dsmix_aug.cli._photos import Photo
+from dsmix_aug.cli._photos import Photo, why_unreadable
 from dsmix_aug.cli._read import read_at_size
 from dsmix_aug.distortions import DistortionParams
 
@@ -61,7 +61,7 @@ class PhotoImages(Dataset[Outcome]):
             for name in {image.type for image in images}:
                 self.plan.bank[name].check_image_size(photo)
         except (OSError, ValueError) as error:
-            return Outcome(index, skipped=str(error))
+            return Outcome(index, skipped=why_unreadable(self.photos[index], error))
         total = 0
         try:
             for file, pixels in self._make(self.stems[index], photo, images):
