@@ -22,7 +22,7 @@ TEMPORARY_PREFIX = ".tmp."
 FORMAT = 1
 #: The header names each tensor with about 100 bytes: enough for tens of thousands.
 MAX_HEADER_BYTES = 4 * 2**20
-_FORMAT_KEY, _CHECKSUM_KEY = "dsmix_aug.format", "dsmix_aug.sha256"
+_ENTRIES = {"format", "sha256", "description"}
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def replace_when_done(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If the file cannot be written, such as on a full disk; names the file. What was there before stays.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}.{secrets.token_hex(4)}{path.suffix[:16]}")
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}.{secrets.token_hex(4)}{path.suffix[:16]}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -51,12 +51,13 @@ def replace_when_done(path: Path) -> Iterator[Path]:
 class Header(NamedTuple):
     """What a file of tensors says about itself, read without its tensors.
 
-    ``description``: what :func:`save_tensors` was given; ``format``: the number of its format; ``tensors``: dtype, as
-    safetensors calls it, and shape of each tensor.
+    ``description``: what :func:`save_tensors` was given; ``format``: the number of its format; ``checksum``: empty in
+    files without a format; ``tensors``: dtype, as safetensors calls it, and shape of each tensor.
     """
 
     description: Any
     format: int
+    checksum: str
     tensors: dict[str, tuple[str, tuple[int, ...]]]
 
 
@@ -73,8 +74,8 @@ def save_tensors(path: Path, kind: str, description: object, tensors: Mapping[st
         OSError: If the file cannot be written.
     """
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {kind: json.dumps(description), _FORMAT_KEY: str(FORMAT)}
-    metadata[_CHECKSUM_KEY] = _checksum(metadata, stored)
+    content = {"format": FORMAT, "sha256": _checksum(kind, description, stored), "description": description}
+    metadata = {kind: json.dumps(content)}  # one entry: several would come in an order that changes from run to run
     with replace_when_done(path) as temporary:
         try:
             safetensors.torch.save_file(stored, temporary, metadata=metadata)
@@ -103,14 +104,16 @@ def read_header(path: Path, kind: str, oldest_format: int = FORMAT) -> Header:
         raise ValueError(f"{path} is damaged or no safetensors file ({error})") from error
     if kind not in metadata:
         raise ValueError(f"{path} holds no {kind.rpartition('.')[2]} (its metadata has no {kind!r})")
-    found = _format_of(path, metadata, oldest_format)
-    expected = {kind, _FORMAT_KEY, _CHECKSUM_KEY} if found else {kind}
-    if set(metadata) != expected:
+    if len(metadata) > 1:
         raise ValueError(f"{path} is damaged: the keys of its metadata are {', '.join(sorted(metadata))[:500]}")
     try:
-        return Header(json.loads(metadata[kind]), found, tensors)
+        content = json.loads(metadata[kind])
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: its metadata is not JSON ({error})") from error
+    if not isinstance(content, dict) or "format" not in content:
+        content = {"format": 0, "sha256": "", "description": content}
+    _check_format(path, content, oldest_format)
+    return Header(content["description"], content["format"], content["sha256"], tensors)
 
 
 def load_tensors(path: Path, kind: str, oldest_format: int = FORMAT) -> tuple[Any, dict[str, Tensor]]:
@@ -124,13 +127,12 @@ def load_tensors(path: Path, kind: str, oldest_format: int = FORMAT) -> tuple[An
     header = read_header(path, kind, oldest_format)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
             # Copied to memory of their own: where a tensor lies in the file decides its alignment, and that the last
             # bits of what is computed from it; and the file may be replaced later.
             tensors = {name: file.get_tensor(name).clone() for name in header.tensors}
     except (safetensors.SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged or no safetensors file ({error})") from error
-    if header.format and metadata.pop(_CHECKSUM_KEY) != _checksum(metadata, tensors):
+    if header.format and header.checksum != _checksum(kind, header.description, tensors):
         raise ValueError(f"{path} is damaged: what it holds does not match its checksum")
     return header.description, tensors
 
@@ -145,21 +147,21 @@ def _check_header_length(path: Path) -> None:
         raise ValueError(f"{path} is damaged or no safetensors file ({limit})")
 
 
-def _format_of(path: Path, metadata: Mapping[str, str], oldest_format: int) -> int:
-    text = metadata.get(_FORMAT_KEY, "0")
-    if not text.isascii() or not text.isdecimal() or len(text) > 9:
-        raise ValueError(f"{path} is damaged: its format should be a number, got {text[:50]!r}")
-    found = int(text)
+def _check_format(path: Path, content: Mapping[str, Any], oldest_format: int) -> None:
+    found = content["format"]
+    if type(found) is not int or found < 0:
+        raise ValueError(f"{path} is damaged: its format should be a number, got {str(found)[:50]!r}")
     if found > FORMAT:
         raise ValueError(f"{path} has format {found}, and this version of dsmix_aug reads up to {FORMAT}: update it")
     if found < oldest_format:
         raise ValueError(f"{path} has format {found}, of an older version of dsmix_aug, which is not read any more")
-    return found
+    if set(content) != _ENTRIES:
+        raise ValueError(f"{path} is damaged: its metadata has the entries {', '.join(sorted(content))[:500]}")
 
 
-def _checksum(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of metadata and tensors, names, dtypes and shapes included, in hex."""
-    digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+def _checksum(kind: str, description: object, tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of what a file holds, names, dtypes and shapes included, in hex."""
+    digest = hashlib.sha256(json.dumps([kind, FORMAT, description]).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

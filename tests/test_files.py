@@ -6,6 +6,7 @@ import pickle
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -34,6 +35,17 @@ def tensors():
 def path(tensors, tmp_path):
     path = tmp_path / "thing.safetensors"
     save_tensors(path, KIND, DESCRIPTION, tensors)
+    return path
+
+
+def read_content(path):
+    with safetensors.safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()[KIND])
+
+
+def write_content(path, content, tensors=None):
+    stored = {name: tensor.contiguous() for name, tensor in (tensors or {}).items()}
+    safetensors.torch.save_file(stored, path, {KIND: json.dumps(content)})
     return path
 
 
@@ -69,6 +81,14 @@ class TestReplaceWhenDone:
         message = r"scores.csv could not be written: (Not a directory|File exists)"
         with pytest.raises(OSError, match=message), replace_when_done(path) as temporary:
             temporary.touch()
+
+    def test_a_folder_is_not_replaced(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "folder").mkdir()
+        for path in (Path("."), tmp_path / "folder"):
+            with pytest.raises(OSError, match=rf"{path} could not be written: "), replace_when_done(path) as temporary:
+                temporary.touch()
+        assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
 
     @pytest.mark.parametrize("what", ["text", "tensors"])
     def test_a_full_disk_is_said_in_a_line_and_loses_nothing(self, tmp_path, what):
@@ -141,42 +161,44 @@ class TestTensors:
 
     def test_changed_on_purpose(self, path, tensors):
         """Whole and well-formed, but not what was written: metadata, names, shapes and values are all summed."""
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
+        content = read_content(path)
         changed = [
-            (tensors, {**metadata, KIND: json.dumps({**DESCRIPTION, "share": 0.2})}),
-            ({**tensors, "count": torch.tensor(8)}, metadata),
-            ({**tensors, "half": tensors["half"].view(torch.bfloat16)}, metadata),
-            ({**tensors, "double": tensors["double"].view(1, 2)}, metadata),
-            ({("other" if name == "half" else name): tensor for name, tensor in tensors.items()}, metadata),
-            ({name: tensor for name, tensor in tensors.items() if name != "half"}, metadata),
-            (tensors, {key: value for key, value in metadata.items() if key != "dsmix_aug.sha256"}),
-            (tensors, {**metadata, "more": ""}),
+            (tensors, {**content, "description": {**DESCRIPTION, "share": 0.2}}),
+            ({**tensors, "count": torch.tensor(8)}, content),
+            ({**tensors, "half": tensors["half"].view(torch.bfloat16)}, content),
+            ({**tensors, "double": tensors["double"].view(1, 2)}, content),
+            ({("other" if name == "half" else name): tensor for name, tensor in tensors.items()}, content),
+            ({name: tensor for name, tensor in tensors.items() if name != "half"}, content),
+            (tensors, {key: value for key, value in content.items() if key != "sha256"}),
+            (tensors, {**content, "more": ""}),
         ]
-        for content, entries in changed:
-            other = path.with_name("changed.safetensors")
-            safetensors.torch.save_file({k: v.contiguous() for k, v in content.items()}, other, entries)
-            with pytest.raises(ValueError, match=r"changed.safetensors is damaged: "):
+        for number, (other_tensors, entries) in enumerate(changed):
+            other = write_content(path.with_name(f"changed{number}.safetensors"), entries, other_tensors)
+            with pytest.raises(ValueError, match=rf"changed{number}.safetensors is damaged: "):
                 load_tensors(other, KIND)
 
+    def test_one_content_gives_one_file_byte_by_byte(self, path, tensors):
+        for number in range(5):
+            other = path.with_name(f"{number}.safetensors")
+            save_tensors(other, KIND, DESCRIPTION, dict(reversed(tensors.items())))
+            assert other.read_bytes() == path.read_bytes()
+
     def test_other_formats_and_kinds_are_named(self, path):
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-        with pytest.raises(
-            ValueError, match=r"thing.safetensors holds no Other \(its metadata has no 'dsmix_aug.Other'"
-        ):
+        content = read_content(path)
+        with pytest.raises(ValueError, match=r"thing.safetensors holds no Other \(its metadata has no 'dsmix_aug.Oth"):
             load_tensors(path, "dsmix_aug.Other")
-        other = path.with_name("other.safetensors")
-        safetensors.torch.save_file({}, other, {**metadata, "dsmix_aug.format": "2"})
-        with pytest.raises(ValueError, match=r"other.safetensors has format 2, and this version .* up to 1: update"):
-            load_tensors(other, KIND)
-        safetensors.torch.save_file({}, other, {**metadata, "dsmix_aug.format": "-1"})
-        with pytest.raises(ValueError, match=r"other.safetensors is damaged: its format should be a number, got '-1'"):
-            load_tensors(other, KIND)
-        safetensors.torch.save_file({"a": torch.ones(1)}, other, {KIND: "null"})
-        with pytest.raises(ValueError, match=r"other.safetensors has format 0, of an older version"):
-            load_tensors(other, KIND)
-        assert load_tensors(other, KIND, oldest_format=0)[1]["a"] == 1
+        newer = write_content(path.with_name("newer.safetensors"), {**content, "format": 2, "more": 1})
+        with pytest.raises(ValueError, match=r"newer.safetensors has format 2, and this version .* up to 1: update"):
+            load_tensors(newer, KIND)
+        for number, wrong in enumerate((-1, "1", True, None, 1.0)):
+            odd = write_content(path.with_name(f"odd{number}.safetensors"), {**content, "format": wrong})
+            with pytest.raises(ValueError, match=r"safetensors is damaged: its format should be a number, got '"):
+                load_tensors(odd, KIND)
+        older = write_content(path.with_name("older.safetensors"), {"sizes": [1]}, {"a": torch.ones(1)})
+        with pytest.raises(ValueError, match=r"older.safetensors has format 0, of an older version"):
+            load_tensors(older, KIND)
+        description, loaded = load_tensors(older, KIND, oldest_format=0)
+        assert (description, loaded["a"]) == ({"sizes": [1]}, 1)
 
     @pytest.mark.parametrize("length", [0, 1, MAX_HEADER_BYTES + 1, 2**63, 2**64 - 1])
     def test_long_headers_are_not_parsed(self, tmp_path, length, monkeypatch):

@@ -53,6 +53,15 @@ def uniform_fields(seeds: Sequence[int], shape: tuple[int, ...], like: Tensor) -
     return _fill_fields(Tensor.uniform_, seeds, shape, like)
 
 
+def poisson_fields(seeds: Sequence[int], rates: Tensor) -> Tensor:
+    """Return Poisson counts of mean ``rates`` (N, ...), the n-th field a function of the n-th seed and rates only."""
+    counts = torch.empty_like(rates)
+    generator = torch.Generator(rates.device)
+    for field, rate, seed in zip(counts, rates, seeds, strict=True):
+        field.copy_(torch.poisson(rate, generator=generator.manual_seed(seed)))
+    return counts
+
+
 def _fill_fields(fill: Callable[..., Tensor], seeds: Sequence[int], shape: tuple[int, ...], like: Tensor) -> Tensor:
     fields = like.new_empty((len(seeds), *shape))
     generator = torch.Generator(like.device)

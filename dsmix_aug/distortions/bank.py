@@ -439,9 +439,7 @@ class DistortionBank(Mapping[str, Distortion]):
                 raise ValueError(f"params[{i}]: {hint}{step.type!r} is not in this bank")
             highest = len(self[step.type].values)
             if not _checks.is_integer(step.level) or not 1 <= step.level <= highest:
-                raise ValueError(
-                    f"params[{i}]: the level of {step.type!r} should be 1 to {highest}, got {step.level!r}"
-                )
+                raise ValueError(f"params[{i}]: {step.type!r} has levels 1 to {highest}, got {step.level!r}")
             try:
                 self[step.type].check_image_size(images)
             except ValueError as error:

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from dsmix_aug.nriqa.datasets import LOADERS
+from dsmix_aug.nriqa.datasets import LOADERS, check_dataset_name
 from dsmix_aug.nriqa.runs.config import Config, Machine
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import ROWS
@@ -67,7 +67,8 @@ def make_config(args: argparse.Namespace) -> Config:
     """Return the preset with what the arguments change.
 
     Raises:
-        ValueError: If ``--data`` is not NAME=PATH or gives a name twice, or ``--set`` changes no setting.
+        ValueError: If ``--data`` is not NAME=PATH, gives a name twice or one that cannot be, or ``--set`` changes no
+            setting.
     """
     changes: dict[str, Any] = {
         name: getattr(args, name) for name in ("backbone", "teacher", "seed") if getattr(args, name) is not None
@@ -79,7 +80,7 @@ def make_config(args: argparse.Namespace) -> Config:
     if args.data:
         changes["data"] = tuple(map(_parse_data, args.data))
         names = [name for name, _ in changes["data"]]
-        if len(set(names)) < len(names):
+        if len({name.casefold() for name in names}) < len(names):  # some file systems forget the case
             raise ValueError(f"--data gives a name twice: {', '.join(names)}")
     config = dataclasses.replace(PRESETS[args.preset], **changes)
     for given in args.set:
@@ -89,6 +90,7 @@ def make_config(args: argparse.Namespace) -> Config:
 
 def _parse_data(given: str) -> tuple[str, str]:
     name, path = _part(given, "--data", "NAME=PATH")
+    check_dataset_name(name)
     return name, str(Path(path).expanduser().resolve())
 
 

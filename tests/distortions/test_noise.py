@@ -12,7 +12,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dsmix_aug.distortions import _fields
 from dsmix_aug.distortions._denoiser import denoise
-from dsmix_aug.distortions.noise import Denoise, ImpulseNoise, MultiplicativeNoise, WhiteNoise, WhiteNoiseColor
+from dsmix_aug.distortions.noise import (
+    Denoise,
+    ImpulseNoise,
+    MultiplicativeNoise,
+    PoissonGaussianNoise,
+    WhiteNoise,
+    WhiteNoiseColor,
+)
 
 LEVELS = [1, 2, 3, 4, 5]
 WHITE = (0.001, 0.002, 0.003, 0.005, 0.01)
@@ -213,6 +220,52 @@ class TestStatistics:
 
     def test_multiplicative_noise_leaves_black_alone(self):
         assert not self.noise_on(MultiplicativeNoise(), 0.0, 5).any()
+
+
+class TestPoissonGaussianNoise:
+    SHOT = (0.0008, 0.0015, 0.003, 0.006, 0.012)
+
+    def linear_noise(self, light: float, level: int) -> np.ndarray:
+        """What is left of a constant linear light, in linear light: 24 images of 3x100x100."""
+        gray = torch.full((24, 3, 100, 100), max(1.055 * light ** (1 / 2.4) - 0.055, 0), dtype=torch.float64)
+        noisy = PoissonGaussianNoise()(gray, level).numpy()
+        return np.where(noisy <= 0.04045, noisy / 12.92, ((noisy + 0.055) / 1.055) ** 2.4)
+
+    @pytest.mark.parametrize("level", LEVELS)
+    @pytest.mark.parametrize("light", [0.2, 0.5])
+    def test_mean_and_variance_in_linear_light(self, light, level):
+        shot = self.SHOT[level - 1]
+        variance = shot * light + np.exp(2.18 * np.log(shot) + 1.20)
+        noisy = self.linear_noise(light, level)
+        assert noisy.mean() == pytest.approx(light, abs=5 * np.sqrt(variance / noisy.size))
+        assert noisy.var() == pytest.approx(variance, rel=0.02)
+        assert np.abs(np.corrcoef(noisy.transpose(1, 0, 2, 3).reshape(3, -1))[np.triu_indices(3, 1)]).max() < 0.01
+
+    @pytest.mark.parametrize("level", LEVELS)
+    def test_photons_are_poisson(self, level):
+        """A Poisson count is skewed, which a normal distribution of the same variance is not."""
+        shot, light = self.SHOT[level - 1], 0.4
+        read = np.exp(2.18 * np.log(shot) + 1.20)
+        skewness = stats.poisson(light / shot).stats("s") * (shot * light / (shot * light + read)) ** 1.5
+        assert stats.skew(self.linear_noise(light, level).ravel()) == pytest.approx(skewness, abs=0.02)
+
+    def test_black_has_the_noise_of_readout_only(self):
+        noisy = self.linear_noise(0.0, 5)
+        read = np.exp(2.18 * np.log(0.012) + 1.20)
+        assert (noisy[noisy > 0] ** 2).mean() == pytest.approx(read, rel=0.03)  # half of it is clamped away
+
+    def test_sample_depends_on_its_own_seed_only(self):
+        images = torch.stack([photo(name, torch.float32) for name in ("cat", "coffee", "cat")])
+        draws = [{"seed": seed} for seed in (3, 4, 3)]
+        batch = PoissonGaussianNoise().distort_batch(images, [2, 5, 2], draws)
+        assert torch.equal(batch[0], batch[2])
+        assert torch.equal(PoissonGaussianNoise().distort_batch(images[1:2], [5], draws[1:2])[0], batch[1])
+
+    def test_severity_grows_with_level(self):
+        for name in PHOTOS:
+            images = photo(name).repeat(5, 1, 1, 1)
+            errors = (PoissonGaussianNoise()(images, LEVELS) - images).square().mean((1, 2, 3))
+            assert (errors.diff() > 0.1 * errors[:-1]).all(), (name, errors)
 
 
 class TestDenoiser:

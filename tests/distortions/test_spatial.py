@@ -1,4 +1,4 @@
-"""Jitter, patches, pixelation, quantization and blocks against scikit-image, NumPy and plain loops."""
+"""Jitter, patches, pixelation, quantization, blocks and resizing against scikit-image, NumPy and plain loops."""
 
 import itertools
 import math
@@ -13,13 +13,22 @@ import skimage.filters
 import skimage.transform
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from scipy.optimize import minimize
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dsmix_aug.distortions import _fields
 from dsmix_aug.distortions._cubic import displace
 from dsmix_aug.distortions._otsu import multi_otsu
-from dsmix_aug.distortions.spatial import ColorBlock, Jitter, NonEccentricityPatch, Pixelate, Quantization, jitter
+from dsmix_aug.distortions.spatial import (
+    ColorBlock,
+    Jitter,
+    NonEccentricityPatch,
+    Pixelate,
+    Quantization,
+    Resize,
+    jitter,
+)
 
 LEVELS = [1, 2, 3, 4, 5]
 TABLES = {
@@ -510,3 +519,66 @@ class TestColorBlock:
     def test_smaller_images_are_refused(self, size):
         with pytest.raises(ValueError, match="color_block needs a height and width of at least 32 px"):
             ColorBlock()(torch.rand(3, *size), 1)
+
+
+class TestResize:
+    SCALES = (0.75, 0.5, 0.35, 0.25, 0.15)
+
+    def shrunk_size(self, level: int, height: int, width: int) -> tuple[int, int]:
+        return tuple(max(1, half_up(self.SCALES[level - 1] * side)) for side in (height, width))
+
+    @pytest.mark.parametrize("level", LEVELS)
+    @pytest.mark.parametrize("size", [(61, 90), (48, 64), (2, 3)], ids=str)
+    @pytest.mark.parametrize("kernel", ["bicubic", "bilinear"])
+    def test_agrees_with_pillow(self, kernel, size, level, device):
+        image = photo("coffee", *size).astype(np.float32) / 255
+        height, width = self.shrunk_size(level, *size)
+        expected = []
+        for plane in image:
+            small = Image.fromarray(plane).resize((width, height), Image.Resampling[kernel.upper()])
+            expected.append(np.asarray(small.resize(size[::-1], Image.Resampling[kernel.upper()])))
+        images = torch.from_numpy(image)[None].to(device)
+        ours = Resize().distort_batch(images, [level], [{"kernel": kernel}])[0].cpu().numpy()
+        np.testing.assert_allclose(ours, np.stack(expected).clip(0, 1), atol=2e-6)
+
+    @pytest.mark.parametrize("level", LEVELS)
+    @pytest.mark.parametrize("size", [(61, 90), (48, 64), (1, 1)], ids=str)
+    def test_nearest_agrees_with_exact_arithmetic(self, size, level, device):
+        images = torch.from_numpy(photo("coffee", *size))[None].to(device) / 255
+        expected = images[0].cpu()
+        for dim, (side, shrunk) in enumerate(zip(size, self.shrunk_size(level, *size), strict=True), start=1):
+            for source, target in ((side, shrunk), (shrunk, side)):
+                index = [math.floor(Fraction(2 * i + 1, 2) * Fraction(source, target)) for i in range(target)]
+                expected = expected.index_select(dim, torch.tensor(index))
+        ours = Resize().distort_batch(images, [level], [{"kernel": "nearest"}])[0]
+        assert torch.equal(ours.cpu(), expected)
+
+    @pytest.mark.parametrize("level", LEVELS)
+    def test_area_agrees_with_a_plain_loop(self, level):
+        image = photo("coffee", 31, 44) / 255
+        expected = image
+        for target in (self.shrunk_size(level, 31, 44), (31, 44)):
+            source, expected = expected, np.empty((3, *target))
+            for r, c in np.ndindex(*target):
+                rows = slice(r * source.shape[1] // target[0], -(-(r + 1) * source.shape[1] // target[0]))
+                columns = slice(c * source.shape[2] // target[1], -(-(c + 1) * source.shape[2] // target[1]))
+                expected[:, r, c] = source[:, rows, columns].mean((1, 2))
+        ours = Resize().distort_batch(torch.from_numpy(image)[None], [level], [{"kernel": "area"}])[0]
+        np.testing.assert_allclose(ours.numpy(), expected, atol=1e-12)
+
+    def test_kernels_are_drawn_equally_often(self):
+        generator = torch.Generator().manual_seed(0)
+        drawn = [Resize().draw(generator)["kernel"] for _ in range(4000)]
+        counts = [drawn.count(kernel) for kernel in ("bicubic", "bilinear", "area", "nearest")]
+        assert sum(counts) == 4000
+        assert max(abs(count - 1000) for count in counts) < 5 * (4000 * 0.25 * 0.75) ** 0.5
+
+    @pytest.mark.parametrize("kernel", ["bicubic", "bilinear", "area", "nearest"])
+    def test_severity_grows_with_level(self, kernel):
+        errors = torch.zeros(5)
+        for image in photos(128, 144):
+            images = image.expand(5, -1, -1, -1)
+            errors += (
+                (Resize().distort_batch(images, LEVELS, [{"kernel": kernel}] * 5) - images).square().mean((1, 2, 3))
+            )
+        assert (errors.diff() > 0).all()

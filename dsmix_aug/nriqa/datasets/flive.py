@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dsmix_aug.nriqa.datasets.csv_table import read_csv_table
 from dsmix_aug.nriqa.datasets.photo_reader import photo_size
-from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set, read_csv_table
+from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
 LAYOUT = (

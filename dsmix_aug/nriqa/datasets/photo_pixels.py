@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 #: The largest value of 16 bits.
 WHITE_16 = 65535
@@ -23,12 +23,12 @@ NO_OPTIMIZE = 0x0100
 SRGB_TOLERANCE = 1
 
 
-def load_pixels(image: Image.Image) -> None:
+def load_pixels(image: ImageFile.ImageFile) -> None:
     """Decode an opened image, and put the colour that a PNG calls transparent on the scale of its 8-bit pixels.
 
     The file states that colour in its own bits, and Pillow leaves it so.
     """
-    raw_mode = image.tile[0][3] if isinstance(image.tile, list) and image.tile else None  # type: ignore[attr-defined]
+    raw_mode = image.tile[0][3] if image.tile else None
     image.load()
     key = image.info.get("transparency")
     if raw_mode in GREY_STEPS and isinstance(key, int):

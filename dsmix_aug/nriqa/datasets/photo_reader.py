@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
@@ -105,7 +105,7 @@ def _report_as_os_error(path: Path) -> Iterator[None]:
         raise OSError(f"{path} cannot be read: {str(error) or type(error).__name__}") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path) -> ImageFile.ImageFile:
     """Return an image whose header is read and within limits, and whose pixels are not decoded."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: the file is missing")

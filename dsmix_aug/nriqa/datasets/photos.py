@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,9 +150,15 @@ def _describe(skipped: Sequence[Skipped], total: int) -> str:
     return f"skipped {len(skipped)} of {total} photos: {named}{f'; and {more} more' if more > 0 else ''}"
 
 
-def photo_fingerprint(paths: Iterable[Path]) -> str:
-    """Return a hash of photos' names and contents."""
-    return fingerprint(*(f"{path.name} {file_hash(path)}" for path in paths))
+def photo_fingerprint(paths: Sequence[Path], hashes: Sequence[str] | None = None) -> str:
+    """Return a hash of photos' names and contents.
+
+    Args:
+        paths: The photos.
+        hashes: Their :func:`~dsmix_aug.nriqa.base.files.file_hash`, where it is known.
+    """
+    hashes = [file_hash(path) for path in paths] if hashes is None else hashes
+    return fingerprint(*(f"{path.name} {content}" for path, content in zip(paths, hashes, strict=True)))
 
 
 def to_float(images: Tensor) -> Tensor:

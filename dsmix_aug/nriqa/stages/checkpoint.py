@@ -35,7 +35,7 @@ def read_checkpoint(path: Path, objective: nn.Module, optimizer: torch.optim.Opt
     pickle = path.with_name(PICKLE)
     if pickle.exists():
         raise ValueError(
-            f"{pickle} is a pickle, which can run code when loaded, and is not read; delete it and run again"
+            f"{pickle} is a pickle, which can run code when loaded: it is not read; delete it and run again"
         )
     if not path.is_file():
         return []

@@ -63,6 +63,7 @@ def test_a_process_may_ask_twice_and_holds_until_the_last_is_gone(tmp_path):
     assert try_in_another_process(tmp_path / "new") == "free"
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_does_not_hold_its_parents_lock(tmp_path):
     """A DataLoader's workers live on for a while when their parent is killed."""

@@ -1,7 +1,9 @@
 """Files that are no photos under names of photos: no program is started, no other file is opened, and each is named."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +75,9 @@ def make_disguised(folder: Path) -> None:
         (folder / f"{name}.jpg").write_bytes(content)
     for name in WRITTEN_BY_PILLOW:
         mode = {"MSP": "1", "XBM": "1", "SPIDER": "F", "BLP": "P"}.get(name, "RGB")
-        Image.new(mode, (32, 32)).save(folder / f"by_pillow_{name}.png", name)
+        file = io.BytesIO()  # by its path, Pillow would take .png for SPIDER's suffix ever after
+        Image.new(mode, (32, 32)).save(file, name)
+        (folder / f"by_pillow_{name}.png").write_bytes(file.getvalue())
 
 
 def watch(folder: Path, *options: str) -> dict:
@@ -121,3 +125,11 @@ def test_disguised_files_are_skipped_by_name(tmp_path, name):
         good, skipped = check_photos(list_photos(tmp_path))
     assert [path.name for path in good] == ["good.jpg"]
     assert [entry.path.name for entry in skipped] == ["bad.jpg"]
+
+
+@pytest.mark.parametrize("folder", ["dsmix_aug/nriqa", "examples"])
+def test_nothing_else_opens_images(folder):
+    opens = re.compile(r"Image\.open\(|imread|imdecode|read_image\(|decode_image\(|skimage\.io|imageio")
+    root = Path(__file__).parents[3]
+    found = {path.name for path in (root / folder).rglob("*.py") if opens.search(path.read_text(encoding="utf-8"))}
+    assert found == ({"photo_reader.py"} if folder == "dsmix_aug/nriqa" else set())

@@ -1,9 +1,13 @@
 """The training loop: schedule, resuming, sharding and several processes, on a model that takes milliseconds."""
 
 import itertools
+import multiprocessing
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +22,9 @@ from dsmix_aug.nriqa.base import distributed  # noqa: F401  for the script below
 from dsmix_aug.nriqa.networks.linear_probe import fit_probe
 from dsmix_aug.nriqa.runs.config import LoopConfig
 from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.run import CHECKPOINT
 from dsmix_aug.nriqa.stages.batches import Batch
+from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint
 from dsmix_aug.nriqa.stages.training import read_log, schedule, train
 
 LOOP = LoopConfig(steps=10, batch_size=8, crop_size=4, learning_rate=1e-2, checkpoint_every=3)
@@ -100,6 +106,48 @@ def test_resumes_to_the_same_numbers(tmp_path, fails_at):
     assert all(torch.equal(*pair) for pair in zip(unbroken.parameters(), resumed.parameters(), strict=True))
     logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("unbroken", "broken")]
     assert logs[0] == logs[1]
+
+
+@pytest.fixture
+def one_thread():
+    """What forked children can use of torch; and sums are in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the children use one thread
+@pytest.mark.usefixtures("one_thread")
+def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
+    """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
+    loop = replace(LOOP, checkpoint_every=1, shards=2)
+    checkpoint = tmp_path / "killed" / "part" / CHECKPOINT
+    draw = random.Random(0)
+    for _ in range(10):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
+        process = multiprocessing.get_context("fork").Process(
+            target=train_all, args=(tmp_path / "killed", Normed(), replace(loop, steps=4000))
+        )
+        process.start()
+        while process.is_alive() and not (checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before):
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 0.1))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    resumed, unbroken = Normed(), Normed()
+    steps = len(read_checkpoint(checkpoint, resumed, torch.optim.AdamW(resumed.parameters()))) + 2
+    loop = replace(loop, steps=4000)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(tmp_path / "killed", resumed, loop, fails_at=2 * steps)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(tmp_path / "unbroken", unbroken, loop, fails_at=2 * steps)
+    logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("killed", "unbroken")]
+    assert logs[0] == logs[1]
+    assert len(logs[0].splitlines()) == steps
+    pairs = zip(resumed.state_dict().values(), unbroken.state_dict().values(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
