@@ -37,7 +37,7 @@ PREFETCHED = 4
 
 def make_dataset(args: argparse.Namespace) -> int:
     """Make the dataset or what is left of it, and return the exit code."""
-    plan = Plan(args.seed, None if args.all else args.per_photo, f".{args.format}")
+    plan = Plan(args.seed, None if args.all else args.per_photo, args.compose, f".{args.format}")
     photos = list_photos(args.photos)
     stems = output_stems(photos)
     folder: Path = args.output
@@ -81,6 +81,7 @@ def _settings(plan: Plan, size: tuple[int, int] | None, photos: Sequence[Photo])
         "photos_fingerprint": fingerprint(*(f"{photo.name!r} {_file_size(photo.path)}" for photo in photos)),
         "seed": plan.seed,
         "images_per_photo": "all" if plan.per_photo is None else plan.per_photo,
+        "compose": None if plan.compose is None else list(plan.compose),
         "size": None if size is None else list(size),
         "format": plan.suffix[1:],
         "dsmix_aug": __version__,
