@@ -30,7 +30,7 @@ Columns of `scores.csv`:
 - `value`: the type's parameter at this level; the table below tells what it is.
 - `seed`: what the image was drawn from. With `generator = torch.Generator().manual_seed(seed)`,
   `DistortionBank()[type](reference, level, generator=generator)` gives its pixels again, before they were encoded;
-  those of a composition are `bank.apply(reference, bank.make_composed_params(reference, compose, generator=generator))`.
+  of a composition, `bank.apply(reference, bank.make_composed_params(reference, compose, generator=generator))` does.
 - `opinion`: the mean opinion of KADID-10k's observers for this type and level, over 81 other photos: 1 bad to 5
   excellent. Nobody has looked at these images. Empty for several distortions on one image.
 
