@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
     "distortion_tables",
+    "command_help",
 ]
 exclude_patterns = ["_build", "gallery", "recipes"]
 

@@ -87,3 +87,17 @@ def parse_count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"should be a whole number from 1, got {text!r}")
     return int(text)
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """Return the least and the most that ``1-4`` stands for, both from 1; ``3`` is ``3-3``.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is something else.
+    """
+    low, dash, high = text.partition("-")
+    if not dash:
+        high = low
+    if not (low.isdecimal() and high.isdecimal() and 1 <= int(low) <= int(high)):
+        raise argparse.ArgumentTypeError(f"should be LOW-HIGH, whole numbers from 1, such as 1-4, got {text!r}")
+    return int(low), int(high)

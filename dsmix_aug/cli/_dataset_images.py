@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from dsmix_aug.cli._dataset_plan import Plan, PlannedImage
 from dsmix_aug.cli._output import encode_image, write_bytes
-from dsmix_aug.cli._photos import Photo
+from dsmix_aug.cli._photos import Photo, why_unreadable
 from dsmix_aug.cli._read import read_at_size
-from dsmix_aug.distortions import DistortionParams
 
 #: Images are distorted in batches of about this many pixels, which bounds the memory of a worker.
 BATCH_PIXELS = 2**20
@@ -58,10 +56,10 @@ class PhotoImages(Dataset[Outcome]):
         images = self.plan.images_of(self.stems[index])
         try:
             photo = read_at_size(self.photos[index].path, self.size)
-            for name in {image.type for image in images}:
+            for name in {step.type for image in images for step in image.steps}:
                 self.plan.bank[name].check_image_size(photo)
         except (OSError, ValueError) as error:
-            return Outcome(index, skipped=str(error))
+            return Outcome(index, skipped=why_unreadable(self.photos[index], error))
         total = 0
         try:
             for file, pixels in self._make(self.stems[index], photo, images):
@@ -80,10 +78,5 @@ class PhotoImages(Dataset[Outcome]):
         count = max(1, BATCH_PIXELS // photo[0].numel())
         for start in range(0, len(images), count):
             batch = images[start : start + count]
-            params = [self._draw(image) for image in batch]
-            distorted = self.plan.bank.apply(photo.expand(len(batch), -1, -1, -1), params)
+            distorted = self.plan.bank.apply(photo.expand(len(batch), -1, -1, -1), [image.steps for image in batch])
             yield from ((image.file, pixels) for image, pixels in zip(batch, distorted, strict=True))
-
-    def _draw(self, image: PlannedImage) -> DistortionParams:
-        generator = torch.Generator().manual_seed(image.seed)
-        return DistortionParams(image.type, image.level, self.plan.bank[image.type].draw(generator))

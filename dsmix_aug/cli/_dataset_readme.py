@@ -17,7 +17,7 @@ terms on which they may be used, are those of whoever gave them to the command.
 | file | content |
 | --- | --- |
 | `references/` | each photo as it was distorted |
-| `images/` | its distorted images, PHOTO-TYPE-LEVEL |
+| `images/` | its distorted images, PHOTO-TYPE-LEVEL or PHOTO-composed-NUMBER |
 | `scores.csv` | one line for each image |
 | `skipped.csv` | photos that could not be used, and why; {skipped} of {photos} |
 | `dataset.json` | what the command was asked for, and the versions that made the files |
@@ -28,10 +28,14 @@ Columns of `scores.csv`:
 - `type`, `level`: the distortion, one of the types below at a level from 1 to 5. Higher is stronger, but for
   `mean_shift` and `contrast_change`, which go from one direction to the other.
 - `value`: the type's parameter at this level; the table below tells what it is.
-- `seed`: what the type drew from: `DistortionBank()[type](reference, level,
-  generator=torch.Generator().manual_seed(seed))` gives the image's pixels again, before they were encoded.
+- `seed`: what the image was drawn from. With `generator = torch.Generator().manual_seed(seed)`,
+  `DistortionBank()[type](reference, level, generator=generator)` gives its pixels again, before they were encoded;
+  of a composition, `bank.apply(reference, bank.make_composed_params(reference, compose, generator=generator))` does.
 - `opinion`: the mean opinion of KADID-10k's observers for this type and level, over 81 other photos: 1 bad to 5
-  excellent. Nobody has looked at these images.
+  excellent. Nobody has looked at these images. Empty for several distortions on one image.
+
+Several distortions on one image are joined by `+` in `type`, `level` and `value`, in the order in which they were
+applied.
 
 {encoding}
 

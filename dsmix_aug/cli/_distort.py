@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dsmix_aug.cli._messages import complain_of_photos, printable
 from dsmix_aug.cli._output import check_absent, write_image
-from dsmix_aug.cli._photos import Photo, list_photos, output_stems
+from dsmix_aug.cli._photos import Photo, list_photos, output_stems, why_unreadable
 from dsmix_aug.cli._progress import Progress
 from dsmix_aug.cli._read import read_at_size
 from dsmix_aug.cli._sheet import draw_sheet
@@ -35,7 +35,7 @@ def distort_photos(args: argparse.Namespace, folder: Path) -> int:
                 for distortion in bank.values():
                     distortion.check_image_size(image)
             except (OSError, ValueError) as error:
-                failed.append((str(photo.path), str(error)))
+                failed.append((str(photo.path), why_unreadable(photo, error)))
             else:
                 _write(photo, image, paths, bank, levels, args)
             progress.advance()

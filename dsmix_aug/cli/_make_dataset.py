@@ -24,7 +24,9 @@ from dsmix_aug.cli._dataset_readme import describe
 from dsmix_aug.cli._messages import complain_of_photos, printable
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems
 from dsmix_aug.cli._progress import Progress
-from dsmix_aug.nriqa.base.files import fingerprint, read_json, write_json, write_text
+from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, fingerprint, read_json, write_json, write_text
+from dsmix_aug.nriqa.base.lock import NAME as LOCK
+from dsmix_aug.nriqa.base.lock import lock_folder
 
 SETTINGS, SCORES, SKIPPED, README = "dataset.json", "scores.csv", "skipped.csv", "README.md"
 #: Of so many photos the files are measured to tell how much room all will take.
@@ -35,27 +37,33 @@ PREFETCHED = 4
 
 def make_dataset(args: argparse.Namespace) -> int:
     """Make the dataset or what is left of it, and return the exit code."""
-    plan = Plan(args.seed, None if args.all else args.per_photo, f".{args.format}")
+    plan = Plan(args.seed, None if args.all else args.per_photo, args.compose, f".{args.format}")
     photos = list_photos(args.photos)
     stems = output_stems(photos)
     folder: Path = args.output
     _check_apart(folder, args.photos)
     settings = _settings(plan, args.size, photos)
-    _claim(folder, settings, args.force)
-    images = PhotoImages(photos, stems, plan, args.size, folder)
+    _check_folder(folder, settings, args.force)
+    _lock = lock_folder(folder)  # held until this function ends
+    return _make_in(PhotoImages(photos, stems, plan, args.size, folder), settings, folder, args)
+
+
+def _make_in(images: PhotoImages, settings: dict[str, Any], folder: Path, args: argparse.Namespace) -> int:
+    """Make what is left of a dataset in a folder that no other process writes to, and return the exit code."""
+    _prepare(folder, settings, args.force)
     if (folder / SCORES).exists():
         print(f"{printable(str(folder))} is complete; --force makes it again", file=sys.stderr)
         return 1 if (folder / SKIPPED).exists() else 0
-
-    left = [index for index, stem in enumerate(stems) if not _is_made(folder, plan, stem)]
-    if len(left) < len(photos):
-        print(f"{len(photos) - len(left)} of {len(photos)} photos are done; going on", file=sys.stderr)
+    left = [index for index, stem in enumerate(images.stems) if not _is_made(folder, images.plan, stem)]
+    total = len(images.photos)
+    if len(left) < total:
+        print(f"{total - len(left)} of {total} photos are done; going on", file=sys.stderr)
     _tell_room(images, left, args.workers)
     skipped = _make_all(images, left, args.workers)
-    _finish(images, settings, skipped)
-    complain_of_photos("make-dataset", [(str(photos[index].path), reason) for index, reason in skipped.items()])
-    count = len(photos) - len(skipped)
-    print(f"{count * plan.images_per_photo} images of {count} photos in {printable(str(folder))}")
+    _finish(images, folder, settings, skipped)
+    complain_of_photos("make-dataset", [(str(images.photos[i].path), reason) for i, reason in skipped.items()])
+    count = total - len(skipped)
+    print(f"{count * images.plan.images_per_photo} images of {count} photos in {printable(str(folder))}")
     return 1 if skipped else 0
 
 
@@ -73,6 +81,7 @@ def _settings(plan: Plan, size: tuple[int, int] | None, photos: Sequence[Photo])
         "photos_fingerprint": fingerprint(*(f"{photo.name!r} {_file_size(photo.path)}" for photo in photos)),
         "seed": plan.seed,
         "images_per_photo": "all" if plan.per_photo is None else plan.per_photo,
+        "compose": None if plan.compose is None else list(plan.compose),
         "size": None if size is None else list(size),
         "format": plan.suffix[1:],
         "dsmix_aug": __version__,
@@ -90,28 +99,33 @@ def _file_size(path: Path) -> int:
         return -1
 
 
-def _claim(folder: Path, settings: dict[str, Any], force: bool) -> None:
-    """Make sure that the folder is empty, or holds a part of this dataset and no half-written file.
+def _check_folder(folder: Path, settings: dict[str, Any], force: bool) -> None:
+    """Raise unless the folder is empty or holds a part of this dataset, or ``force`` is given.
 
     Raises:
-        FileExistsError: If it holds something else, and ``force`` is not given.
+        FileExistsError: If it holds something else.
     """
-    ours = (folder / SETTINGS).exists()
-    if ours and force:
-        for name in ("images", "references"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in (SCORES, SKIPPED, README, SETTINGS):
-            (folder / name).unlink(missing_ok=True)
-    elif ours:
+    if force:
+        return
+    if (folder / SETTINGS).exists():
         there = read_json(folder / SETTINGS)
         changed = [f"{key} {there.get(key)}, now {value}" for key, value in settings.items() if there.get(key) != value]
         if changed:
             raise FileExistsError(f"{folder} holds another dataset ({'; '.join(changed)}); --force makes it anew")
-    elif not force and folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty, and holds no dataset of this command; --force writes into it")
-    write_json(folder / SETTINGS, settings)
-    for half_written in folder.rglob(".tmp.*"):
+
+
+def _prepare(folder: Path, settings: dict[str, Any], force: bool) -> None:
+    """Write the settings; remove half-written files, and with ``force`` a dataset that is there."""
+    if force and (folder / SETTINGS).exists():
+        for name in ("images", "references"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in (SCORES, SKIPPED, README, SETTINGS):
+            (folder / name).unlink(missing_ok=True)
+    for half_written in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         half_written.unlink(missing_ok=True)
+    write_json(folder / SETTINGS, settings)
 
 
 def _is_made(folder: Path, plan: Plan, stem: str) -> bool:
@@ -176,12 +190,11 @@ def _as_it_is(outcome: Any) -> Any:
     return outcome
 
 
-def _finish(images: PhotoImages, settings: dict[str, Any], skipped: dict[int, str]) -> None:
+def _finish(images: PhotoImages, folder: Path, settings: dict[str, Any], skipped: dict[int, str]) -> None:
     """Write README, skipped photos and at last the scores, which mark the dataset as complete."""
-    assert images.folder is not None
-    write_text(images.folder / README, describe(images.plan, settings, len(skipped)))
+    write_text(folder / README, describe(images.plan, settings, len(skipped)))
     if skipped:
         rows = ([images.photos[index].name, reason] for index, reason in skipped.items())
-        write_csv(images.folder / SKIPPED, ("photo", "reason"), rows)
+        write_csv(folder / SKIPPED, ("photo", "reason"), rows)
     lines = (row for i, stem in enumerate(images.stems) if i not in skipped for row in images.plan.rows_of(stem))
-    write_csv(images.folder / SCORES, COLUMNS, lines)
+    write_csv(folder / SCORES, COLUMNS, lines)

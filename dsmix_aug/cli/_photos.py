@@ -62,6 +62,11 @@ def output_stems(photos: Iterable[Photo]) -> list[str]:
     return list(taken)
 
 
+def why_unreadable(photo: Photo, error: Exception) -> str:
+    """Return what was wrong with a photo, without its path, which stands before it."""
+    return str(error).removeprefix(f"{photo.path} cannot be read: ").removeprefix(f"{photo.path}: ")
+
+
 def _read_stdin() -> list[Path]:
     content = sys.stdin.buffer.read()
     lines = content.split(b"\0") if b"\0" in content else content.splitlines()

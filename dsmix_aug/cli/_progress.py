@@ -30,9 +30,9 @@ class Progress:
         self._bar = sys.stderr.isatty()
         self._start = self._told = time.monotonic()
 
-    def advance(self, count: int = 1) -> None:
-        """Count units that are done."""
-        self.done += count
+    def advance(self) -> None:
+        """Count one unit."""
+        self.done += 1
         now = time.monotonic()
         if now - self._told >= (BAR_SECONDS if self._bar else LINE_SECONDS):
             self._told = now
@@ -41,7 +41,7 @@ class Progress:
     def _tell(self, seconds: float) -> None:
         rate = self.done / max(seconds, 1e-9)
         left = format_seconds((self.total - self.done) / rate) if self.done else "?"
-        text = f"{self.title}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s, {left} left"
+        text = f"{self.title}: {self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left} left"
         if self._bar:
             filled = BAR_WIDTH * self.done // max(self.total, 1)
             print(f"\r[{'#' * filled:{BAR_WIDTH}}] {text}   ", end="", file=sys.stderr, flush=True)

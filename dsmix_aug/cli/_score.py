@@ -9,22 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from dsmix_aug.cli._csv import print_csv, write_csv
-from dsmix_aug.cli._devices import check_device
 from dsmix_aug.cli._heat_map import draw_heat_map
 from dsmix_aug.cli._map import predict_map
 from dsmix_aug.cli._messages import complain_of_photos, printable
 from dsmix_aug.cli._output import check_absent, write_image
-from dsmix_aug.cli._photos import Photo, list_photos, output_stems
+from dsmix_aug.cli._photos import Photo, list_photos, output_stems, why_unreadable
 from dsmix_aug.cli._progress import Progress
 from dsmix_aug.maps.estimator import DSMEstimator
+from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import write_text
-from dsmix_aug.nriqa.datasets.photos import read_photo
+from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
 from dsmix_aug.nriqa.quality_model import QualityModel, load_from_run
 from dsmix_aug.nriqa.stages.dsm import load_estimator
 
-#: Photos that are scored in one call; progress is told after each.
-AT_ONCE = 16
 QUALITY_MODEL, ESTIMATOR = "quality_model-", "dsm_estimator-"
 
 
@@ -110,19 +110,15 @@ def score_readable(model: QualityModel, listed: Sequence[Photo]) -> tuple[dict[P
     """Return the scores of the photos that can be read, and the others' paths, each with why."""
     scores: dict[Photo, float] = {}
     failed = []
-    with Progress("score", len(listed)) as progress:
-        for start in range(0, len(listed), AT_ONCE):
-            readable = []
-            for photo in listed[start : start + AT_ONCE]:
-                try:
-                    read_photo(photo.path)
-                    readable.append(photo)
-                except OSError as error:
-                    failed.append((str(photo.path), str(error)))
-            if readable:
-                predicted = model.score([photo.path for photo in readable])
-                scores.update(zip(readable, predicted.tolist(), strict=True))
-            progress.advance(len(listed[start : start + AT_ONCE]))
+    with Progress("score", len(listed)) as progress, torch.no_grad():
+        for photo in listed:
+            try:
+                image = to_float(read_photo(photo.path)).unsqueeze(0)
+            except OSError as error:
+                failed.append((str(photo.path), why_unreadable(photo, error)))
+            else:
+                scores[photo] = float(model(image.to(model.device)))
+            progress.advance()
     return scores, failed
 
 

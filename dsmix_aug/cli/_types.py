@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 
 from dsmix_aug.distortions import DistortionBank
-from dsmix_aug.distortions._distortion import REGISTRY
 
 
 def make_bank(types: Sequence[str] | None) -> DistortionBank:
@@ -19,12 +17,10 @@ def make_bank(types: Sequence[str] | None) -> DistortionBank:
     names = list(dict.fromkeys(name for given in types or ["all"] for name in given.split(",")))
     if "all" in names:
         return DistortionBank()
-    for name in names:
-        if name not in REGISTRY:
-            close = difflib.get_close_matches(name.lower().replace("-", "_"), REGISTRY, n=1, cutoff=0.5)
-            meant = f"did you mean {close[0]!r}? " if close else ""
-            raise ValueError(f"--type: {name!r} is unknown; {meant}known are all, {', '.join(REGISTRY)}")
-    return DistortionBank(names)
+    try:
+        return DistortionBank(names)
+    except ValueError as error:
+        raise ValueError(str(error).replace("distortions:", "--type:", 1)) from error
 
 
 def check_levels(levels: Sequence[int] | None, bank: DistortionBank) -> list[int]:
@@ -42,8 +38,5 @@ def check_levels(levels: Sequence[int] | None, bank: DistortionBank) -> list[int
 
 def opinion(bank: DistortionBank, type: str, level: int) -> str:
     """Return the mean opinion of a type at a level, 1 bad to 5 excellent, as text; empty where nobody was asked."""
-    scores = getattr(bank, "opinion_scores", None)
-    if scores is None:
-        return ""
-    score = float(scores[bank.encode(type, level)])
+    score = float(bank.opinion_scores[bank.encode(type, level)])
     return "" if math.isnan(score) else f"{score:.2f}"

@@ -11,6 +11,7 @@ JPEG files (quality 95, full colour resolution) add a slight distortion of their
 --format png is exact, and three to four times as large.
 
   dsmix-aug make-dataset photos -o dataset --size 512x384                (5 images of each photo)
+  dsmix-aug make-dataset photos -o dataset --compose 1-4                 (1 to 4 distortions on each)
   dsmix-aug make-dataset photos -o dataset --all --format png            (125 of each, as KADID-10k)
 """
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from dsmix_aug.cli._arguments import add_force, add_output, add_seed, add_size, parse_count
+from dsmix_aug.cli._arguments import add_force, add_output, add_seed, add_size, parse_count, parse_range
 from dsmix_aug.cli._photos import add_photos_argument
 
 
@@ -36,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images of each photo, each of another type and level, drawn from all that change it (default: 5)",
     )
     number.add_argument("--all", action="store_true", help="each of the 25 types at each of the 5 levels: 125 images")
+    parser.add_argument(
+        "--compose",
+        type=parse_range,
+        metavar="LOW-HIGH",
+        help="so many distortions of different families on each image, such as 1-4, instead of one; PHOTO-composed-N",
+    )
     parser.add_argument("--format", choices=["jpg", "png"], default="jpg", help="of the images (default: jpg)")
     add_size(parser)
     add_seed(parser)
@@ -44,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=parse_count,
         default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         metavar="W",
-        help="processes, each on one core (default: %(default)s)",
+        help="processes, each on one core (default: all cores)",
     )
     add_force(parser)
     parser.set_defaults(when_interrupted="the same command goes on from here")

@@ -43,5 +43,6 @@ def run_command(*arguments, stdin=b""):
 
 
 def read_files(folder):
-    """Return the bytes of each file below a folder, by its path."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+    """Return the bytes of each file below a folder, by its path, but for the lock, which names a process."""
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -61,6 +61,9 @@ def test_images_are_those_that_the_table_says(photos, tmp_path, capsys):
         assert torch.equal(read_image(out / row["image"]), expected)
         assert float(row["value"]) == bank[row["type"]].values[level - 1]
         assert level not in bank[row["type"]].identity_levels
+        assert float(row["opinion"]) == pytest.approx(
+            float(bank.opinion_scores[bank.encode(row["type"], level)]), abs=6e-3
+        )
     for stem in stems:
         assert torch.equal(read_image(out / f"references/{stem}.png"), read_image(photos / f"{stem}.png"))
     assert set(read_files(out)) == {
@@ -73,6 +76,23 @@ def test_all_is_every_type_at_every_level(tmp_path):
     assert run_main("make-dataset", tmp_path / "cat.png", "-o", tmp_path / "out", "--all") == 0
     made = [(row["type"], row["level"]) for row in read_scores(tmp_path / "out")]
     assert made == [(name, str(level)) for name in DistortionBank() for level in range(1, 6)]
+
+
+def test_composed_images_are_those_that_the_table_says(photos, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("--compose", "2-3", "--per-photo", "4", "--format", "png", "--workers", "2")
+    assert run_main("make-dataset", photos, "-o", out, *arguments) == 0
+    bank = DistortionBank()
+    rows = read_scores(out)
+    assert len(rows) == 12
+    for row in rows:
+        reference = read_image(out / row["reference"])
+        params = bank.make_composed_params(reference, (2, 3), generator=torch.Generator().manual_seed(int(row["seed"])))
+        assert row["type"] == "+".join(step.type for step in params[0])
+        assert row["level"] == "+".join(str(step.level) for step in params[0])
+        assert len(row["value"].split("+")) == len(params[0]) in (2, 3)
+        assert row["opinion"] == ""
+        assert torch.equal(read_image(out / row["image"]), bank.apply(reference, params))
 
 
 def test_a_jpeg_has_quality_95_and_all_its_colour(tmp_path):
