@@ -91,7 +91,7 @@ def fits(path: Path, what: str) -> Iterator[None]:
     """Turn an error of the block into one that says that the file does not fit."""
     try:
         yield
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"name_or_path: {path} does not fit a {what}: {error}") from error
 
 
