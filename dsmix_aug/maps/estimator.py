@@ -180,7 +180,7 @@ class _ToneEmbedding(nn.Sequential):
 def _histograms(images: Tensor) -> Tensor:
     """Return the logarithm of how often each of 256 tones occurs, relative to the mean; (B, 3, 256), float32."""
     tones = (images.detach().float() * 255).round().long().clamp(0, 255).flatten(2)
-    counts = torch.zeros(*tones.shape[:2], 256, device=images.device)
+    counts = torch.zeros(*tones.shape[:2], 256, dtype=torch.float32, device=images.device)
     counts.scatter_add_(2, tones, counts.new_ones(()).expand_as(tones))
     return (counts / counts.mean(2, keepdim=True) + _RAREST_TONE).log()
 

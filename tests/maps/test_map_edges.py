@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from dsmix_aug import Reference, SensitivityMap, collate_tv_tensors, sensitivity_map
+from dsmix_aug import DSMEstimator, Reference, SensitivityMap, collate_tv_tensors, sensitivity_map
 
 DTYPES = [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64]
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -127,6 +127,19 @@ class TestSensitivityMap:
         with pytest.raises(ValueError, match=hint) as error:
             sensitivity_map(images, torch.zeros(3, 8, 8))
         assert sum(word in str(error.value) for word in hints) == 1
+
+
+@pytest.mark.parametrize("default", [torch.float64, torch.float16], ids=str)
+def test_estimator_does_not_depend_on_the_default_dtype(default, default_dtype):
+    """A flat image, of which one tone occurs more often than float16 can count."""
+    estimator = DSMEstimator(patch_size=16, embed_dim=8, depth=1, num_heads=1).eval()
+    images = torch.full((1, 3, 264, 264), 0.5)
+    with torch.no_grad():
+        expected = estimator(images)
+        default_dtype(default)
+        predicted = estimator(images)
+    assert predicted.dtype == expected.dtype
+    assert torch.equal(predicted, expected)
 
 
 class TestReference:

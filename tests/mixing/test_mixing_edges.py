@@ -283,8 +283,8 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("kwargs", "error", "message"),
         [
-            ({"num_classes": True}, TypeError, "num_classes should be an integer or None, got True"),
-            ({"num_classes": np.bool_(True)}, TypeError, "num_classes should be an integer or None"),
+            ({"num_classes": True}, TypeError, "num_classes should be an integer, got True"),
+            ({"num_classes": np.bool_(True)}, TypeError, "num_classes should be an integer"),
             ({"patch_size": True}, TypeError, "patch_size should be an integer, got True"),
             ({"patch_size": np.float32(16)}, TypeError, "patch_size should be an integer"),
             ({"alpha": 1e39}, ValueError, r"alpha should be positive and finite, got 1e\+39"),
