@@ -173,7 +173,7 @@ class Normed(nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        # Without a bias, whose gradient before a batch norm is rounding errors alone, which AdamW scales up.
+        # Without a bias, whose gradient before a batch norm is only rounding errors, which AdamW scales up.
         first = nn.Conv2d(3, 8, 3, bias=False)
         self.network = nn.Sequential(first, nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
 
