@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
-
 from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.command_line import make_parser, open_run, print_skipped
 from dsmix_aug.nriqa.report.page import caveat, format_table
 from dsmix_aug.nriqa.stages import run_evaluate, run_probe
-from dsmix_aug.nriqa.stages.evaluate import read_results
 
 
 def main() -> None:
@@ -21,7 +20,7 @@ def main() -> None:
         parser.error(str(error))
     run_evaluate(run)
     if distributed.rank() == 0:
-        print(f"\n{caveat(run)}\n\n{format_table(read_results(run))}")
+        print(f"\n{caveat(run)}\n\n{format_table(run.results)}")
         print_skipped(run)
 
 

@@ -12,7 +12,6 @@ from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.command_line import make_parser, open_run, print_skipped
 from dsmix_aug.nriqa.report.page import caveat, format_table, write_report
 from dsmix_aug.nriqa.stages import STAGES
-from dsmix_aug.nriqa.stages.evaluate import read_results
 
 
 def main() -> None:
@@ -33,7 +32,7 @@ def main() -> None:
     if distributed.rank() == 0:
         if all(map(run.is_finished, ("dsm", "evaluate"))):
             report = write_report(run)
-            print(f"\n{caveat(run)}\n\n{format_table(read_results(run))}\n\nReport: {report.resolve()}")
+            print(f"\n{caveat(run)}\n\n{format_table(run.results)}\n\nReport: {report.resolve()}")
         print_skipped(run)
 
 

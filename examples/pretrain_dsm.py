@@ -4,8 +4,6 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
 
-import pandas as pd
-
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.command_line import make_parser, open_run, print_skipped
 from dsmix_aug.nriqa.stages import run_dsm
@@ -17,12 +15,12 @@ def main() -> None:
     run = open_run(parser, parser.parse_args())
     run_dsm(run)
     if distributed.rank() == 0:
-        table = pd.read_csv(run.folder / "dsm" / "correlation.csv")
+        table = run.correlation
         mean = table[table["varies"]].groupby("distortion")["correlation"].mean()
-        print(f"\nPreset {run.config.preset}: {run.config.remark}.")
+        print(f"\n{run.remark}")
         print("Correlation of predicted and true DSM within held-out images, by type, where the map varies:")
         print(mean.to_string(float_format="{:.3f}".format))
-        print(f"\nEstimator: {(run.folder / 'dsm' / 'estimator.safetensors').resolve()}")
+        print(f"\nEstimator: {run.estimator_path.resolve()}")
         print_skipped(run)
 
 

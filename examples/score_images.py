@@ -8,7 +8,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: th
 
 import pandas as pd
 import torch
-from dsmix_aug.nriqa.report.pictures import color_map
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -16,8 +15,9 @@ from tqdm import tqdm
 from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.datasets.photos import check_photos, list_photos, read_shrunk, to_float
-from dsmix_aug.nriqa.quality_model import QualityModel, load_from_run
-from dsmix_aug.nriqa.stages.dsm import load_estimator
+from dsmix_aug.nriqa.quality_model import QualityModel
+from dsmix_aug.nriqa.report.pictures import color_map
+from dsmix_aug.nriqa.runs.folder import RunFolder
 
 #: Photos are shrunk to this shorter side in px before their map is drawn.
 MAP_SIDE = 384
@@ -38,8 +38,8 @@ def main() -> None:
 
     try:
         if args.run:
-            model = load_from_run(args.run, args.row, args.dataset, args.device)
-            estimator = load_estimator(args.run, args.device)
+            run = RunFolder(args.run)
+            model, estimator = run.quality_model(args.row, args.dataset, args.device), run.estimator(args.device)
         else:
             model = QualityModel.from_pretrained(args.weights, args.device)
             estimator = DSMEstimator.from_pretrained(args.weights).to(args.device)

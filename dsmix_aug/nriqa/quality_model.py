@@ -14,15 +14,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from dsmix_aug.nriqa.base.files import read_json, replace_when_done
+from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.networks.features import extract_features
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
+from dsmix_aug.nriqa.networks.row import Row, join_features
 from dsmix_aug.nriqa.networks.teacher import build_teacher
-from dsmix_aug.nriqa.runs.config import Config
-from dsmix_aug.nriqa.runs.rows import Row, rows_of
-from dsmix_aug.nriqa.stages.pretrain import load_networks
-from dsmix_aug.nriqa.stages.probe import find_head, row_features
 from dsmix_aug.weights import find_weights, read_weights
 
 _METADATA_KEY = "dsmix_aug.QualityModel"
@@ -58,12 +55,12 @@ class QualityModel:
 
     def score(self, photos: Sequence[Path]) -> np.ndarray:
         """Return the scores of photos, (N,) float64, higher is better."""
-
-        def features_of(network: Backbone, name: str) -> np.ndarray:
-            return extract_features(network, photos, self.device, self.autocast, f"features: {name}")
-
-        features, _ = row_features(self.row, self.networks, features_of)
-        return self.probe.predict(features)
+        features = [
+            extract_features(network, photos, self.device, self.autocast, f"features: {name}")
+            for network, name in zip(self.networks, self.row.networks, strict=True)
+        ]
+        joined, _ = join_features(self.row, self.networks, features)
+        return self.probe.predict(joined)
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write everything but the teacher, which is had by its name, to one safetensors file.
@@ -131,41 +128,6 @@ class QualityModel:
             return cls(row=row, networks=networks, probe=probe, device=device, **description)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"name_or_path: {path} does not fit a QualityModel: {error}") from error
-
-
-def load_from_run(folder: Path, row_name: str | None, dataset: str | None, device: str) -> QualityModel:
-    """Return the quality model of a finished run.
-
-    Args:
-        folder: The run's folder.
-        row_name: The row; by default the run's first.
-        dataset: The dataset whose scores to predict; by default the first by name.
-        device: Where to put the networks.
-
-    Raises:
-        FileNotFoundError: If the run, or the stage that is needed, is not there.
-        ValueError: If the run has no such row.
-    """
-    content = read_json(folder / "config.json")["config"]
-    config = Config.from_dict(content)
-    name = row_name or config.rows[0]
-    rows = rows_of(config)
-    if name not in rows:
-        raise ValueError(f"row should be one of {', '.join(rows)}, got {name!r}")
-    networks = load_networks(folder, config, rows[name], device)
-    probe, description = LinearProbe.load(find_head(folder, name, dataset))
-    return QualityModel(
-        row=rows[name],
-        backbone=config.backbone,
-        teacher=config.teacher,
-        networks=networks,
-        probe=probe,
-        target=description["target"],
-        trained_on=description["dataset"],
-        remark=f"Preset {config.preset}: {config.remark}.",
-        device=device,
-        autocast=config.feature_autocast,
-    )
 
 
 def _compact(tensor: Tensor) -> Tensor:

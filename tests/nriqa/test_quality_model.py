@@ -15,9 +15,9 @@ from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.files import file_hash
 from dsmix_aug.nriqa.networks.backbones import build_backbone
 from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
+from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.quality_model import QualityModel
-from dsmix_aug.nriqa.runs.rows import Row
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -18,7 +18,6 @@ from dsmix_aug.nriqa.datasets.photos import PhotoSet
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
 from dsmix_aug.nriqa.datasets.tid2013 import load_tid2013
-from dsmix_aug.nriqa.runs.config import Config
 
 #: Loaders of scored datasets by the name that ``--data name=path`` gives: folder as unpacked -> :class:`ScoredSet`.
 LOADERS: dict[str, Callable[[Path], ScoredSet]] = {
@@ -33,17 +32,20 @@ LOADERS: dict[str, Callable[[Path], ScoredSet]] = {
 }
 
 
-def load_photos(config: Config) -> PhotoSet:
-    """Return the config's pristine photos.
+def load_photos(source: str, min_side: int) -> PhotoSet:
+    """Return pristine photos.
+
+    Args:
+        source: ``"skimage"``, or a folder.
+        min_side: Smallest height and width in px.
 
     Raises:
         FileNotFoundError: If the folder is missing.
         ValueError: If it holds no photo that can be used.
     """
-    min_side = max(config.dsm.crop_size, config.pretrain.crop_size, config.held_out_side)
-    if config.photos == "skimage":
+    if source == "skimage":
         return load_skimage_photos(min_side)
-    return load_photo_folder(Path(config.photos), min_side)
+    return load_photo_folder(Path(source), min_side)
 
 
 def load_scored_set(name: str, path: Path) -> ScoredSet:

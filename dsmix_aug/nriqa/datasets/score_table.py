@@ -150,4 +150,5 @@ def make_scored_set(name: str, target: str, folder: Path, table: pd.DataFrame) -
         split=tuple(table["split"]) if "split" in table else None,
         skipped=tuple(skipped),
         fingerprint=fingerprint(photo_fingerprint(images), *scores, *groups, *table.get("split", [])),
+        root=folder,
     )

@@ -11,11 +11,9 @@ import pandas as pd
 from dsmix_aug.nriqa.base.files import read_json, write_text
 from dsmix_aug.nriqa.datasets.photos import read_center
 from dsmix_aug.nriqa.report import pictures, showcase
+from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.rows import pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run
-from dsmix_aug.nriqa.stages.evaluate import read_results
-from dsmix_aug.nriqa.stages.probe import read_predictions
-from dsmix_aug.nriqa.stages.training import read_log
 
 THUMBNAIL, SHOWN_PHOTOS = 120, 8
 METRICS = ("srcc", "plcc", "krcc", "rmse")
@@ -58,7 +56,7 @@ def write_report(run: Run) -> Path:
     Raises:
         FileNotFoundError: If a stage is not finished.
     """
-    results = read_results(run)
+    results = run.results
     sections = [
         _results(run, results),
         _photos(run),
@@ -77,20 +75,14 @@ def write_report(run: Run) -> Path:
         f"{escape(run.config.preset)}. Pre-training on {escape(run.photos.name)}.</p>"
         f"{''.join(sections)}</main></body></html>"
     )
-    path = run.folder / "report.html"
-    write_text(path, page)
-    return path
+    write_text(run.report_path, page)
+    return run.report_path
 
 
-def caveat(run: Run) -> str:
-    """Return what has to stand beside every number of a run: what it is worth, and what the target is."""
-    targets = "; ".join(f"{scored.name}: {scored.target}" for scored in run.scored_sets)
-    return f"{size_caveat(run)} Target: {targets}."
-
-
-def size_caveat(run: Run) -> str:
-    """Return what the numbers of a run are worth."""
-    return f"Preset {run.config.preset}: {run.config.remark}."
+def caveat(run: RunFolder) -> str:
+    """Return what goes with every number of a run: what it is worth, and what the target is."""
+    targets = "; ".join(f"{name}: {target}" for name, target in run.targets.items())
+    return f"{run.remark} Target: {targets}."
 
 
 def format_table(results: pd.DataFrame) -> str:
@@ -150,7 +142,7 @@ def _distortions(run: Run) -> str:
         "<p>One held-out photo, and what the distortion bank makes of it: a few of its 25 types, each with its level. "
         "Training distorts every crop on the fly; nothing is stored.</p>"
     )
-    return _section("Distortions", size_caveat(run), f"{text}<div class='grid'>{''.join(figures)}</div>")
+    return _section("Distortions", run.remark, f"{text}<div class='grid'>{''.join(figures)}</div>")
 
 
 def _maps(run: Run) -> str:
@@ -167,7 +159,7 @@ def _maps(run: Run) -> str:
         cells += f"<div>{caption}</div>{_figure(pictures.encode_photo(photo))}"
         cells += _figure(pictures.encode_photo(one.image))
         cells += "".join(_figure(picture, css="map") for picture in maps)
-    table = pd.read_csv(run.folder / "dsm" / "correlation.csv")
+    table = run.correlation
     varying = table[table["varies"]].groupby("distortion")["correlation"].mean()
     patch_size = run.config.patch_size
     text = (
@@ -182,7 +174,7 @@ def _maps(run: Run) -> str:
     chart = _chart(
         pictures.draw_bars(varying, "mean correlation within an image"), "DSM correlation by type", width=600
     )
-    return _section("Sensitivity maps", size_caveat(run), f"{text}<div class='four'>{cells}</div>{below}{chart}")
+    return _section("Sensitivity maps", run.remark, f"{text}<div class='four'>{cells}</div>{below}{chart}")
 
 
 def _mixing(run: Run) -> str:
@@ -211,7 +203,7 @@ def _mixing(run: Run) -> str:
         "<b>area</b>: CutMix. The same box, three answers:</p>"
     )
     body = f"{text}<div class='three'>{''.join(images + maps)}</div><table>{head}{bars}</table>"
-    return _section("DSMix", size_caveat(run), body)
+    return _section("DSMix", run.remark, body)
 
 
 def _confidence_bar(shares: tuple[float, float]) -> str:
@@ -223,7 +215,7 @@ def _confidence_bar(shares: tuple[float, float]) -> str:
 
 
 def _curves(run: Run) -> str:
-    log_of_estimator = read_log(run.folder / "dsm" / "log.jsonl")
+    log_of_estimator = run.log("dsm")
     charts = ""
     labels_of_estimator = {
         "relative_error": "relative squared error",
@@ -233,20 +225,17 @@ def _curves(run: Run) -> str:
     for loss, label in labels_of_estimator.items():
         curve = {"DSM estimator": [entry[loss] for entry in log_of_estimator]}
         charts += _chart(pictures.draw_curves(curve, label), f"DSM estimator: {label}", width=470)
-    logs = {
-        pretraining.title: read_log(run.folder / "pretrain" / name / "log.jsonl")
-        for name, pretraining in pretrainings_of(run.config).items()
-    }
+    logs = {pretraining.title: run.log(f"pretrain/{name}") for name, pretraining in pretrainings_of(run.config).items()}
     labels = {"classes": "cross entropy of the classes", "distillation": "distillation loss", "dsm": "DSM loss"}
     for loss, label in labels.items():
         curves = {title: [entry[loss] for entry in log] for title, log in logs.items() if loss in log[0]}
         if curves:
             charts += _chart(pictures.draw_curves(curves, label), label, width=470)
-    return _section("Training curves", size_caveat(run), f"<div class='wide'>{charts}</div>")
+    return _section("Training curves", run.remark, f"<div class='wide'>{charts}</div>")
 
 
 def _predictions(run: Run) -> str:
-    predictions = read_predictions(run)
+    predictions = run.predictions.table
     body = "<p>Every point is an image of the first split's test side, of contents that the probe has not seen.</p>"
     for scored in run.scored_sets:
         first = predictions[(predictions["tested_on"] == scored.name) & (predictions["split"] == 0)]
@@ -263,7 +252,7 @@ def _details(run: Run) -> str:
         f"<details><summary>{name}</summary><pre>{escape((run.folder / name).read_text())}</pre></details>"
         for name in ("config.json", "sessions.json")
     )
-    starts = len(read_json(run.folder / "sessions.json"))
+    starts = len(read_json(run.sessions_path))
     body = (
         f"<table><tr><th>part</th><th>wall time</th></tr>{seconds}</table>"
         f"<p>Started {starts} time(s). Photos left out: {len(run.skipped)}.</p><ul>{skipped}</ul>{documents}"

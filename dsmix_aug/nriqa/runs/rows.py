@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.runs.config import Config
 
 
@@ -31,22 +32,6 @@ class Pretraining:
     from_scratch: bool = False
 
 
-@dataclass(frozen=True)
-class Row:
-    """Whose features one row uses.
-
-    Attributes:
-        title: Name in tables.
-        networks: The networks whose features stand side by side: names of :data:`PRETRAININGS`, ``"teacher"``, or
-            ``"random"`` for the backbone with random weights.
-        last_layer_only: Whether the last feature map of each network is used alone.
-    """
-
-    title: str
-    networks: tuple[str, ...]
-    last_layer_only: bool = False
-
-
 PRETRAININGS = {
     "no_mixing": Pretraining("no mixing"),
     "mixup": Pretraining("MixUp", mixing="mixup"),
@@ -61,7 +46,7 @@ PRETRAININGS = {
 }
 
 ROWS = {
-    **{name: Row(pretraining.title, (name,)) for name, pretraining in PRETRAININGS.items()},
+    **{name: Row(pretraining.title, (name,), set_back=True) for name, pretraining in PRETRAININGS.items()},
     **{
         f"teacher_and_{name}": Row(f"teacher + {PRETRAININGS[name].title}", ("teacher", name))
         for name in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")

@@ -17,14 +17,12 @@ from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.files import replace_when_done, write_text
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.runs.config import LoopConfig
+from dsmix_aug.nriqa.runs.folder import History
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch
 
 GRADIENT_NORM = 1.0
 WARMUP_SHARE = 0.1
-
-#: One entry per step: its number, its learning rate and each of its losses.
-History = list[dict[str, float]]
 
 
 def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: Run, part: str) -> History:
@@ -92,11 +90,6 @@ def schedule(step: int, loop: LoopConfig) -> float:
     if step < warmup:
         return loop.learning_rate * (step + 1) / warmup
     return loop.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, loop.steps - warmup)))
-
-
-def read_log(path: Path) -> History:
-    """Return what :func:`train` wrote to ``log.jsonl``."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _backward(replica: nn.Module, batch: Batch, run: Run, loop: LoopConfig) -> dict[str, Tensor]:

@@ -15,9 +15,10 @@ from torch.utils.data import Dataset
 
 from dsmix_aug.nriqa.base import distributed  # noqa: F401  for the script below
 from dsmix_aug.nriqa.runs.config import LoopConfig
+from dsmix_aug.nriqa.runs.folder import read_log
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.stages.batches import Batch
-from dsmix_aug.nriqa.stages.training import read_log, schedule, train
+from dsmix_aug.nriqa.stages.training import schedule, train
 
 LOOP = LoopConfig(steps=10, batch_size=8, crop_size=4, learning_rate=1e-2, checkpoint_every=3)
 
