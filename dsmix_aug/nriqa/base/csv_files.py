@@ -12,6 +12,8 @@ from dsmix_aug.nriqa.base.files import replace_when_done
 #: A spreadsheet takes a cell that begins with one of these for a formula; the apostrophe is in the list because it is
 #: what such cells are marked with.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+#: Names of files need not be UTF-8: bytes that are not come back as they were.
+ENCODING: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -23,7 +25,7 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
     Source: OWASP, "CSV Injection".
     """
-    with replace_when_done(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replace_when_done(path) as temporary, temporary.open("w", **ENCODING) as file:
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(columns)
         writer.writerows([_quote(cell) for cell in row] for row in zip(*columns.values(), strict=True))
@@ -41,7 +43,7 @@ def read_csv(path: Path, columns: Mapping[str, Callable[[str], Any]]) -> dict[st
         ValueError: If a column is missing, or a line is cut off or not of these types; names the file and the line.
     """
     table: dict[str, list[Any]] = {name: [] for name in columns}
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open("r", **ENCODING) as file:
         reader = csv.DictReader(file, restval="", strict=True)
         try:
             missing = [name for name in columns if name not in (reader.fieldnames or ())]

@@ -1,20 +1,27 @@
-"""Devices: whether networks can run where they are asked to."""
+"""Devices: whether the one that was asked for is there."""
 
 from __future__ import annotations
 
 import torch
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that this machine does not have.
+def check_device(name: str | torch.device) -> None:
+    """Raise an error unless tensors can be put on the device, such as ``"cpu"`` or ``"cuda:1"``, and read back.
 
     Raises:
-        ValueError: If there is no device of that name, or it cannot be used.
+        ValueError: If torch knows no such device, or this machine has none.
     """
     try:
-        torch.zeros((), device=device).item()
-    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"device should be one that this machine has, such as 'cpu', got {device!r}: {reason}"
-        ) from error
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device should be one that torch knows, such as 'cpu' or 'cuda', got {name!r}") from error
+    if device.type == "cuda":  # asked for without a context on the device, which would take its memory
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise ValueError(f"device: {str(name)!r} is not there, torch finds {count} CUDA device(s) on this machine")
+        return
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, AssertionError) as error:  # "not compiled with" is an AssertionError
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device: {str(name)!r} cannot be used on this machine ({reason})") from error

@@ -86,7 +86,7 @@ def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replica
 
 
 def _without_seed(config: Config) -> dict[str, Any]:
-    return {name: value for name, value in config.to_dict().items() if name not in ("seed", "rows")}
+    return {name: value for name, value in config.deciding().items() if name not in ("seed", "rows")}
 
 
 class _Split(NamedTuple):

@@ -11,12 +11,11 @@ import pandas as pd
 from dsmix_aug.nriqa.base.files import read_json, write_text
 from dsmix_aug.nriqa.datasets.photos import read_center
 from dsmix_aug.nriqa.report import pictures, showcase
-from dsmix_aug.nriqa.runs.folder import RunFolder
+from dsmix_aug.nriqa.report.tables import METRICS, caveat
 from dsmix_aug.nriqa.runs.rows import pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run
 
 THUMBNAIL, SHOWN_PHOTOS = 120, 8
-METRICS = ("srcc", "plcc", "krcc", "rmse")
 
 STYLE = """
 :root { --ink: #1d2733; --soft: #5c6b7a; --line: #dfe5ea; --accent: #0072b2; --note: #fff6dd; }
@@ -77,20 +76,6 @@ def write_report(run: Run) -> Path:
     )
     write_text(run.report_path, page)
     return run.report_path
-
-
-def caveat(run: RunFolder) -> str:
-    """Return what goes with every number of a run: what it is worth, and what the target is."""
-    targets = "; ".join(f"{name}: {target}" for name, target in run.targets.items())
-    return f"{run.remark} Target: {targets}."
-
-
-def format_table(results: pd.DataFrame) -> str:
-    """Return the results as text for a terminal."""
-    across = (results["trained_on"] != results["tested_on"]).any()
-    columns = ["title", *(["trained_on"] if across else []), "tested_on", *METRICS]
-    table = results[columns].rename(columns={"title": "features", **{name: name.upper() for name in METRICS}})
-    return table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
 
 
 def _results(run: Run, results: pd.DataFrame) -> str:

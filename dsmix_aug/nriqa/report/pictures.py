@@ -6,14 +6,15 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-MAP_COLORS = "magma"
+from dsmix_aug.nriqa.report.heat_maps import color_map
+
 SMOOTHING = 0.9
 #: Okabe and Ito's colours, told apart by colour-blind readers too.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -27,19 +28,6 @@ def encode_photo(image: Tensor) -> str:
 def encode_map(sensitivity: Tensor, size: tuple[int, int], brightest: float) -> str:
     """Return :func:`color_map` as a PNG data URI."""
     return _to_data_uri(color_map(sensitivity, size, brightest))
-
-
-def color_map(sensitivity: Tensor, size: tuple[int, int], brightest: float) -> Image.Image:
-    """Return a (h, w) map as a picture in colours, each patch a square.
-
-    Args:
-        sensitivity: The map.
-        size: Width and height of the picture in px.
-        brightest: The value of the brightest colour.
-    """
-    values = np.clip(sensitivity.float().numpy() / max(brightest, 1e-12), 0, 1)
-    colored = Image.fromarray(np.uint8(255 * matplotlib.colormaps[MAP_COLORS](values)[..., :3]))
-    return colored.resize(size, Image.Resampling.NEAREST)
 
 
 def draw_results(results: pd.DataFrame) -> str:
@@ -111,7 +99,7 @@ def draw_bars(values: pd.Series, xlabel: str) -> str:
     return _encode(figure)
 
 
-def _clean(panel: matplotlib.axes.Axes) -> None:
+def _clean(panel: Axes) -> None:
     panel.spines[["top", "right"]].set_visible(False)
     panel.set_axisbelow(True)
 

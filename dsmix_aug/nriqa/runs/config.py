@@ -166,6 +166,11 @@ class Config:
         """Return the config as plain lists, dicts, numbers and strings, as JSON keeps them."""
         return {key: _plain(value) for key, value in dataclasses.asdict(self).items()}
 
+    def deciding(self) -> dict[str, Any]:
+        """Return what decides numbers: all but the preset's name and where data lies, whose contents are compared."""
+        content = self.to_dict() | {"data": [name for name, _ in self.data]}
+        return {name: value for name, value in content.items() if name not in ("preset", "photos")}
+
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Config:
         """Return the config that :meth:`to_dict` was called on; a setting that it lacks has its default.

@@ -145,13 +145,18 @@ class Run(RunFolder):
         """Refuse a folder that holds a run with another config."""
         if not self.config_path.is_file():
             return
-        changed = differences(read_config(self.config_path).to_dict(), self.config.to_dict())
+        before = read_config(self.config_path)
+        changed = differences(before.deciding(), self.config.deciding())
         if changed:
             raise ValueError(
                 f"{self.folder} holds a run with another config; give this one another name, or delete that folder. "
                 f"What differs: {'; '.join(changed)}"
             )
         self._fingerprints = self.fingerprints
+        if before.photos != self.config.photos:  # moved: accepted where the contents are the same
+            self.photos  # noqa: B018
+        if before.data != self.config.data:
+            self.scored_sets  # noqa: B018
 
     def _note_data(self, name: str, fingerprint: str, way_out: str) -> None:
         """Refuse data that has changed since the run first used it; note it where this is the first time."""

@@ -10,7 +10,7 @@ from dsmix_aug.nriqa.base.csv_files import parse_bool, read_csv, write_csv
 
 NAMES = [
     "plain.png", "=1+2.png", "+a", "-a.png", "@SUM(A1)", "\ta", "\ra", "'quoted'.png", "''", "NA", "null", "", " a ",
-    'with "quotes", commas', "two\nlines", "über 写真.png", "a'=b", "=cmd|' /C calc'!A0",
+    'with "quotes", commas', "two\nlines", "über 写真.png", "a'=b", "=cmd|' /C calc'!A0", "no utf-8: \udcff",
 ]  # fmt: skip
 
 
@@ -28,10 +28,10 @@ def test_whatever_a_cell_holds_is_read_back(tmp_path):
 def test_no_cell_begins_a_formula_and_numbers_stay_numbers(tmp_path):
     path = tmp_path / "table.csv"
     write_csv(path, {"image": NAMES, "score": [-1.5] * len(NAMES)})
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         cells = [row["image"] for row in csv.DictReader(file)]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
-    assert pd.read_csv(path)["score"].tolist() == [-1.5] * len(NAMES)
+    assert pd.read_csv(path, encoding_errors="surrogateescape")["score"].tolist() == [-1.5] * len(NAMES)
 
 
 def test_missing_numbers_are_read_back_and_known_to_pandas(tmp_path):
@@ -48,7 +48,6 @@ def test_missing_numbers_are_read_back_and_known_to_pandas(tmp_path):
         (b"image,count\na,1\n", "there is no column 'score'"),
         (b"image,score\na,1.0\nb", "line 3 is damaged"),
         (b"image,score\na,1.0\nb,0.5.", "line 3 is damaged"),
-        (b"image,score\n\xff,1.0\n", "damaged"),
         (b'image,score\na,1.0\n"b,2.0\n', "damaged"),
     ],
 )
