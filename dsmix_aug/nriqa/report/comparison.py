@@ -58,8 +58,8 @@ def average(predictions: pd.DataFrame) -> pd.DataFrame:
 def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replicates: int, seed: int) -> pd.DataFrame:
     """Return the difference in SRCC of pairs of rows, with a 95 % interval from a paired bootstrap.
 
-    A replicate draws images and seeds with replacement, the same for both rows; its difference is the mean over the
-    drawn seeds. Seeds that one of the two rows lacks are left out.
+    The difference is that of the two rows' SRCC as :func:`average` has it, over the seeds that both rows have. A
+    replicate draws images and seeds with replacement, the same for both rows.
 
     Args:
         predictions: From :func:`read_runs`.
@@ -127,11 +127,12 @@ def _pair_up(group: pd.DataFrame, row: str, baseline: str) -> list[list[_Split]]
 
 
 def _difference(splits: Sequence[_Split], counts: np.ndarray) -> float:
-    """Return the difference in SRCC, averaged over splits, where each image counts so many times."""
+    """Return the difference of two rows' median SRCC over splits, where each image counts so many times."""
     values = []
     for split in splits:
         chosen = np.repeat(np.arange(len(split.images)), counts[split.images.astype(int)])
         ranks = stats.rankdata(np.stack([split.prediction, split.baseline, split.target])[:, chosen], axis=1)
         correlations = np.corrcoef(ranks)
-        values.append(correlations[0, 2] - correlations[1, 2])
-    return float(np.mean(values))
+        values.append(correlations[:2, 2])
+    own, baseline = np.median(values, axis=0)
+    return float(own - baseline)

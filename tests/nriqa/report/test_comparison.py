@@ -90,6 +90,13 @@ def test_averages_are_means_over_seeds_of_medians_over_splits():
     assert table.loc["dsmix", "seeds"] == 3
 
 
+def test_differences_are_those_of_the_table_of_averages():
+    predictions = make_predictions(seeds=3, splits=(0, 1, 2, 3))
+    table = average(predictions).set_index("row")["srcc"]
+    (result,) = compare(predictions, [("dsmix", "cutmix")], replicates=5, seed=0).to_dict("records")
+    assert result["srcc_difference"] == pytest.approx(table["dsmix"] - table["cutmix"])
+
+
 def write_run(folder, predictions, **changes):
     config = replace(PRESETS["smoke"], **changes)
     (folder / "probe").mkdir(parents=True)
