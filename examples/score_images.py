@@ -15,8 +15,8 @@ from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.names import printable
 from dsmix_aug.nriqa.datasets.photos import check_photos, list_photos
+from dsmix_aug.nriqa.heat_maps import draw_heat_map, heat_map_name
 from dsmix_aug.nriqa.quality_model import QualityModel
-from dsmix_aug.nriqa.report.heat_maps import draw_heat_map, heat_map_name
 from dsmix_aug.weights.exported import find_exported
 
 

@@ -12,13 +12,13 @@ from typing import Any
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.names import printable
 from dsmix_aug.nriqa.datasets import LOADERS
-from dsmix_aug.nriqa.report.tables import caveat, format_table
 from dsmix_aug.nriqa.runs.config import Config, Machine, settings
 from dsmix_aug.nriqa.runs.folder import DSM, EVALUATE, PRETRAIN, RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
 from dsmix_aug.nriqa.runs.rows import ROWS, pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages import STAGES
+from dsmix_aug.nriqa.stages.evaluate import caveat, format_table
 
 #: Options that change a config, which a resumed run keeps as it is.
 CHANGES = ("preset", "name", "rows", "backbone", "teacher", "seed", "set")
@@ -172,9 +172,7 @@ def _print_summary(run: Run, stages: Sequence[str]) -> None:
     if EVALUATE in stages:
         print(f"\n{caveat(run)}\n\n{format_table(run.results)}")
         if run.is_finished(DSM):
-            from dsmix_aug.nriqa.report.page import write_report  # draws, which needs Matplotlib
-
-            print(f"\nReport: {write_report(run).resolve()}")
+            _write_report(run)
     elif PRETRAIN in stages:
         for name in pretrainings_of(run.config):
             print(f"Backbone: {run.backbone_path(name).resolve()}")
@@ -189,6 +187,15 @@ def _print_summary(run: Run, stages: Sequence[str]) -> None:
         print(f"\n{len(run.skipped)} photo(s) skipped:")
         for entry in run.skipped:
             print(f"  {printable(entry.path)}: {printable(entry.reason)}")
+
+
+def _write_report(run: Run) -> None:
+    try:
+        from dsmix_aug.nriqa.report.page import write_report
+    except ImportError as error:  # an extra of its own
+        print(f"\nNo report: {error}")
+    else:
+        print(f"\nReport: {write_report(run).resolve()}")
 
 
 def _parse_data(given: str) -> tuple[str, str]:

@@ -10,10 +10,6 @@ from pathlib import Path
 import numpy as np
 import safetensors
 import safetensors.numpy
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from dsmix_aug.nriqa.base.files import replace_when_done
 
@@ -80,6 +76,12 @@ def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, c
         scores: (N,).
         contents: (N,) names; images of one content stay in one fold. A single content is parted by image.
     """
+    # Imported here: to predict scores takes none of them.
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
+
     low, high = np.quantile(features, CLIP_QUANTILES, axis=0)
     clipped = np.clip(features.astype(np.float64), low, high)
     scaler = StandardScaler().fit(clipped)

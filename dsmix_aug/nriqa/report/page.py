@@ -11,9 +11,10 @@ import pandas as pd
 from dsmix_aug.nriqa.base.files import read_json, write_text
 from dsmix_aug.nriqa.datasets.photos import read_center
 from dsmix_aug.nriqa.report import pictures, showcase
-from dsmix_aug.nriqa.report.tables import METRICS, caveat
 from dsmix_aug.nriqa.runs.rows import pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.stages.evaluate import caveat
+from dsmix_aug.nriqa.stages.metrics import Scores
 
 THUMBNAIL, SHOWN_PHOTOS = 120, 8
 
@@ -101,7 +102,7 @@ def _results(run: Run, results: pd.DataFrame) -> str:
 
 
 def _result_row(row: object) -> str:
-    values = [_number(getattr(row, name)) for name in METRICS]
+    values = [_number(getattr(row, name)) for name in Scores._fields]
     spread = f"{_number(row.srcc_min)} to {_number(row.srcc_max)}"  # type: ignore[attr-defined]
     cells = [f"<b>{values[0]}</b>", spread, *values[1:], str(row.images)]  # type: ignore[attr-defined]
     return f"<tr><td>{escape(row.title)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"  # type: ignore[attr-defined]

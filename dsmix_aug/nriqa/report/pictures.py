@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from dsmix_aug.nriqa.report.heat_maps import color_map
+from dsmix_aug.nriqa.heat_maps import color_map
 
 SMOOTHING = 0.9
 #: Okabe and Ito's colours, told apart by colour-blind readers too.

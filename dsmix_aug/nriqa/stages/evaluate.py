@@ -9,10 +9,10 @@ import pandas as pd
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.networks.row import Row
-from dsmix_aug.nriqa.runs.folder import EVALUATE, RESULT_COLUMNS
+from dsmix_aug.nriqa.runs.folder import EVALUATE, RESULT_COLUMNS, RunFolder
 from dsmix_aug.nriqa.runs.predictions import KEYS, Predictions
 from dsmix_aug.nriqa.runs.run import Run
-from dsmix_aug.nriqa.stages.metrics import median_over_splits, score_splits
+from dsmix_aug.nriqa.stages.metrics import Scores, median_over_splits, score_splits
 
 
 def run_evaluate(run: Run) -> None:
@@ -24,6 +24,20 @@ def run_evaluate(run: Run) -> None:
         if distributed.rank() == 0:
             results = summarize(predictions, run.rows, targets)
             write_csv(run.results_path, results[list(RESULT_COLUMNS)].to_dict("list"))
+
+
+def caveat(run: RunFolder) -> str:
+    """Return what goes with every number of a run: what it is worth, and what the target is."""
+    targets = "; ".join(f"{name}: {target}" for name, target in run.targets.items())
+    return f"{run.remark} Target: {targets}."
+
+
+def format_table(results: pd.DataFrame) -> str:
+    """Return the results as text for a terminal."""
+    across = (results["trained_on"] != results["tested_on"]).any()
+    columns = ["title", *(["trained_on"] if across else []), "tested_on", *Scores._fields]
+    table = results[columns].rename(columns={"title": "features", **{name: name.upper() for name in Scores._fields}})
+    return table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
 
 
 def summarize(predictions: Predictions, rows: Mapping[str, Row], targets: Mapping[str, str]) -> pd.DataFrame:
