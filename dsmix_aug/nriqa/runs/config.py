@@ -264,9 +264,7 @@ def _from_dict(owner: type[T], content: dict[str, Any], prefix: str = "") -> T:
     unknown = [name for name in content if name not in fields]
     if unknown:
         raise ValueError(f"the setting {prefix}{unknown[0]} is unknown to this version")
-    missing = [
-        name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in content
-    ]
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in content]
     if missing:
         raise ValueError(f"the setting {prefix}{missing[0]} is missing")
     return owner(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})

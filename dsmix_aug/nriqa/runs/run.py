@@ -118,10 +118,11 @@ class Run(RunFolder):
         if self.config.data:
             self.scored_sets  # noqa: B018
         elif len(self.photos.held_out) < FEWEST_STAND_IN_PHOTOS:
+            needed_photos = HELD_OUT_EVERY * (FEWEST_STAND_IN_PHOTOS - 1) + 1
             raise ValueError(
                 f"photos: without a scored dataset, {FEWEST_STAND_IN_PHOTOS} held-out photos are needed, got "
                 f"{len(self.photos.held_out)} of {self.photos.name}; give scores (--data), or at least "
-                f"{HELD_OUT_EVERY * (FEWEST_STAND_IN_PHOTOS - 1) + 1} photos, of which every {HELD_OUT_EVERY}th is held out"
+                f"{needed_photos} photos, of which every {HELD_OUT_EVERY}th is held out"
             )
 
     def _is_stage_finished(self, stage: str) -> bool:

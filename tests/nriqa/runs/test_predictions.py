@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy import stats
 
 from dsmix_aug.nriqa.datasets import load_scored_set
@@ -10,7 +11,6 @@ from dsmix_aug.nriqa.report.comparison import compare
 from dsmix_aug.nriqa.runs.predictions import ACROSS_DATASETS, Predictions
 from dsmix_aug.nriqa.runs.rows import ROWS
 from dsmix_aug.nriqa.stages.evaluate import summarize
-from PIL import Image
 
 FOLDERS = ("jp2k", "jpeg", "wn", "gblur", "fastfading")
 
@@ -68,7 +68,7 @@ def test_any_name_is_read_back(scored, tmp_path, name):
 
 def test_columns_that_lack_are_named(scored):
     table = predict(scored, "dsmix", 0, 1.0).table.drop(columns="target")
-    with pytest.raises(ValueError, match="should have the columns row, .*, got no 'target'"):
+    with pytest.raises(ValueError, match=r"should have the columns row, .*, got no 'target'"):
         Predictions(table)
 
 

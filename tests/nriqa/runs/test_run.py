@@ -1,20 +1,25 @@
 """Files, seeds, rows and runs: what a run writes before it starts, and when it refuses to."""
 
 import json
+import shutil
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.base.files import replace_when_done, write_json
 from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
 from dsmix_aug.nriqa.runs.config import Config, Machine
-from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.folder import RunFolder
+from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, ROWS, pretrainings_of, rows_of
 from dsmix_aug.nriqa.runs.run import Run
 
 SMOKE = PRESETS["smoke"]
+SCORES = [1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
 
 
 def test_seeds_depend_on_every_part():
@@ -100,6 +105,86 @@ def test_what_cannot_be_met_is_said_before_anything_is_written(tmp_path, changes
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         Run(tmp_path / "run", replace(SMOKE, **changes), Machine())
     assert not (tmp_path / "run").exists()
+
+
+def write_photos(folder, count, side=70):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        photo = np.random.default_rng(number).integers(0, 256, (side, side + 10, 3), dtype=np.uint8)
+        Image.fromarray(photo).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def write_scores(path, scores):
+    names = [f"{number:02d}.png" for number in range(len(scores))]
+    write_photos(path.parent, len(scores))
+    write_csv(path, {"image": names, "score": scores})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("count", "scores", "message"),
+    [
+        (4, None, "2 held-out photos are needed, got 1 of .* at least 11 photos, of which every 10th is held out"),
+        (4, [1.0, 2, 3], "toy: both sides of a split need at least 2 images, got 1 on the test side of 3 images"),
+        (4, [2.0] * 8, "toy: all images on the training side of split 0 have the score 2"),
+    ],
+)
+def test_too_little_data_is_refused_before_a_folder_is_claimed(tmp_path, count, scores, message):
+    config = replace(SMOKE, photos=str(write_photos(tmp_path / "photos", count)))
+    if scores:
+        config = replace(config, data=(("toy", str(write_scores(tmp_path / "data" / "scores.csv", scores))),))
+    with pytest.raises(ValueError, match=message):
+        Run(tmp_path / "run", config, Machine())
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_data_of_the_stages_is_read(tmp_path):
+    config = replace(SMOKE, data=(("toy", "/nowhere/scores.csv"),))
+    run = Run(tmp_path / "run", config, Machine(), stages=("dsm", "pretrain"))
+    assert list(run.fingerprints) == ["photos"]
+    with pytest.raises(FileNotFoundError, match="there is no file /nowhere"):
+        Run(tmp_path / "run", config, Machine(), stages=("probe",))
+
+
+def test_data_may_move_but_not_change(tmp_path):
+    photos, scores = write_photos(tmp_path / "photos", 3), write_scores(tmp_path / "data" / "scores.csv", SCORES)
+    config = replace(SMOKE, photos=str(photos), data=(("toy", str(scores)),))
+    Run(tmp_path / "run", config, Machine())
+    photos.rename(tmp_path / "moved")
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    moved = replace(config, photos=str(tmp_path / "moved"), data=(("toy", str(tmp_path / "elsewhere" / "scores.csv")),))
+    run = Run(tmp_path / "run", moved, Machine())
+    assert RunFolder(run.folder).config == moved
+    write_scores(tmp_path / "elsewhere" / "scores.csv", SCORES[::-1])
+    with pytest.raises(ValueError, match=r"was started with other data; .* data.toy: '\w+' before, '\w+' now"):
+        Run(tmp_path / "run", moved, Machine())
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut", "another"])
+def test_a_stand_in_that_changed_is_refused_and_made_again_when_deleted(tmp_path, damage):
+    config = replace(SMOKE, photos=str(write_photos(tmp_path / "photos", 11)))
+    before = Run(tmp_path / "run", config, Machine()).scored_sets[0].fingerprint
+    run = Run(tmp_path / "run", config, Machine())
+    image = sorted(run.held_out_path.glob("*.png"))[3]
+    if damage == "deleted":
+        image.unlink()
+    elif damage == "cut":
+        image.write_bytes(image.read_bytes()[:500])
+    else:
+        Image.new("RGB", (64, 64)).save(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what was skipped
+        with pytest.raises(ValueError, match=r"other data; delete .*held_out, which is then made again"):
+            run.scored_sets  # noqa: B018
+    shutil.rmtree(run.held_out_path)
+    assert Run(tmp_path / "run", config, Machine()).scored_sets[0].fingerprint == before
+
+
+def test_a_new_remark_does_not_change_a_run(tmp_path, monkeypatch):
+    Run(tmp_path, SMOKE, Machine(), stages=("dsm",))
+    monkeypatch.setitem(REMARKS, "smoke", "said otherwise")
+    assert Run(tmp_path, SMOKE, Machine(), stages=("dsm",)).remark == "Preset smoke: said otherwise."
 
 
 def test_parts_are_finished_only_without_an_error(tmp_path):
