@@ -76,7 +76,7 @@ def test_all_that_a_run_leaves(finished):
 def test_report_stands_alone_and_names_target_and_size(finished):
     page = (finished / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count("data:image/png;base64,") > 20
+    assert page.count(";base64,") > 20
     assert page.count("its figures mean nothing") >= 5
     assert page.count("SSIM to the pristine photo (a stand-in, not a human score)") >= 2
     for row in pd.read_csv(finished / "results.csv").itertuples():
@@ -141,7 +141,7 @@ def test_the_papers_preset_runs_a_few_steps(tmp_path, backbone, monkeypatch):
         paper, backbone=backbone, initial_weights="random", photos=str(tmp_path / "photos"), rows=("dsmix",),
         dsm=replace(paper.dsm, **few), pretrain=replace(paper.pretrain, **few),
     )  # fmt: skip
-    run = Run(tmp_path / "run", config, Machine())
+    run = Run(tmp_path / "run", config, Machine(), stages=("dsm", "pretrain"))
     stages = {"pretrain/dsmix": run_pretrain}
     if backbone == "resnet50":  # the other stage knows no backbone
         stages["dsm"] = run_dsm
