@@ -124,10 +124,15 @@ def test_a_run_is_exported_with_checksums(tmp_path):
     run_script("score_images.py", *photo, "--run", tmp_path / "smoke", "--csv", tmp_path / "scores.csv")
     score = float((tmp_path / "scores.csv").read_text().splitlines()[1].split(",")[1])
     assert QualityModel.from_pretrained(files[2]).score(photo)[0] == pytest.approx(score, abs=0.01)
+    for given in (tmp_path / "weights", files[1], files[2]):  # their folder, or either file
+        csv, maps = tmp_path / "again.csv", tmp_path / "maps" / given.name
+        run_script("score_images.py", *photo, "--weights", given, "--csv", csv, "--maps", maps)
+        assert float(csv.read_text().splitlines()[1].split(",")[1]) == pytest.approx(score, abs=0.01)
+        assert len(list(maps.iterdir())) == 1
 
 
 def test_a_run_that_is_not_there_cannot_be_exported(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         run_script("export_weights.py", tmp_path / "nothing")
     assert stop.value.code == 2
-    assert "config.json" in capsys.readouterr().err
+    assert "there is no run in " in capsys.readouterr().err
