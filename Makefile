@@ -3,14 +3,34 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: pipeline test lint types docs benchmarks wheel clean
+.PHONY: pipeline test test-fast test-floors test-newest coverage lint types docs benchmarks wheel clean
 .PRECIOUS: $(VENV)/.installed-%
 
 pipeline: $(VENV)/.installed-examples
 	$(BIN)/python examples/nriqa_pipeline.py
 
+# Two processes of one thread each: the tests are many and small.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-fast: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+coverage: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov=dsmix_aug --cov-report=term:skip-covered
+
+# The tests with the oldest packages that setup.cfg allows, and with the newest that there are.
+test-floors: PYTHON = python3.10
+test-floors:
+	$(PYTHON) -m venv .venv-floors
+	python3 .ci/floors.py > .venv-floors/constraints.txt
+	.venv-floors/bin/python -m pip install --constraint .venv-floors/constraints.txt --editable '.[test]'
+	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest -n 2
+
+test-newest:
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --upgrade --upgrade-strategy eager --editable '.[test]'
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n 2
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -30,7 +50,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/auto_examples
+	rm -rf $(VENV) .venv-floors .venv-newest build dist docs/_build docs/auto_examples
 
 # The package with one of its extras, e.g. .venv/.installed-test.
 $(VENV)/.installed-%: setup.cfg pyproject.toml | $(BIN)/python

@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other, and keep their tables: ``python -m benchmarks [--smoke]``."""
+"""Run every benchmark and keep their tables: ``python -m benchmarks [--smoke] [--device cuda]``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+
+from dsmix_aug._files import replace_when_done
 
 HERE = Path(__file__).parent
 TABLES = Path("runs/benchmarks/tables.txt")
@@ -15,20 +17,19 @@ def main() -> None:
     """Run the scripts with their defaults; each prints its table and writes its JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="tiny inputs and two rounds, to see that they run")
+    parser.add_argument("--device", default="cpu", help="where batches lie, such as cpu or cuda")
     args = parser.parse_args()
     tables = []
     for script in sorted(HERE.glob("bench_*.py")):
         print(f"\n== {script.stem}", flush=True)
-        command = [sys.executable, str(script), *(["--smoke"] if args.smoke else [])]
+        command = [sys.executable, str(script), "--device", args.device, *(["--smoke"] if args.smoke else [])]
         finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         print(finished.stdout, flush=True)
         if finished.returncode:
             sys.exit(f"{script.stem} failed with exit status {finished.returncode}")
         tables.append(finished.stdout)
-    TABLES.parent.mkdir(parents=True, exist_ok=True)
-    temporary = TABLES.with_suffix(".tmp")
-    temporary.write_text("\n".join(tables))
-    temporary.replace(TABLES)
+    with replace_when_done(TABLES) as temporary:
+        temporary.write_text("\n".join(tables))
     print(f"All tables: {TABLES}")
 
 

@@ -15,13 +15,15 @@ import random
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import torch
+
+from dsmix_aug._files import replace_when_done
 
 # The profiler logs to standard error about GPUs that it does not find.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
@@ -40,9 +42,18 @@ class Timing(NamedTuple):
     rounds: int
 
 
+Case = TypeVar("Case", bound=Hashable)
+
+
 def interleave(
-    cases: Mapping[str, Callable[[], object]], *, rounds: int = 30, warmup: int = 3, cold: bool = True, seed: int = 0
-) -> dict[str, Timing]:
+    cases: Mapping[Case, Callable[[], object]],
+    *,
+    rounds: int = 30,
+    warmup: int = 3,
+    cold: bool = True,
+    seed: int = 0,
+    device: str = "cpu",
+) -> dict[Case, Timing]:
     """Time each case once per round.
 
     Args:
@@ -52,12 +63,13 @@ def interleave(
         cold: Whether to flush the caches before each call. Otherwise each case is called once, untimed, right before.
         seed: Of the order of the cases. Torch's global RNG is seeded alike for each case of a round, so that random
             boxes and levels are the same where the draws are.
+        device: Where the cases run; on CUDA a call ends when the device has finished it.
     """
     flush = torch.zeros(FLUSH_BYTES // 8 if cold else 0, dtype=torch.int64)
     order = list(cases)
     shuffle = random.Random(seed)
-    wall: dict[str, list[float]] = {name: [] for name in cases}
-    cpu: dict[str, list[float]] = {name: [] for name in cases}
+    wall: dict[Case, list[float]] = {name: [] for name in cases}
+    cpu: dict[Case, list[float]] = {name: [] for name in cases}
     for i in range(warmup + rounds):
         shuffle.shuffle(order)
         for name in order:
@@ -67,8 +79,10 @@ def interleave(
             flush.add_(1)
             torch.manual_seed(i)
             gc.disable()
+            _wait_for(device)
             cpu_start, wall_start = time.process_time(), time.perf_counter()
             result = cases[name]()
+            _wait_for(device)
             wall_end, cpu_end = time.perf_counter(), time.process_time()
             gc.enable()
             del result
@@ -76,6 +90,11 @@ def interleave(
                 wall[name].append((wall_end - wall_start) * 1e3)
                 cpu[name].append((cpu_end - cpu_start) * 1e3)
     return {name: _summary(wall[name], cpu[name]) for name in cases}
+
+
+def _wait_for(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _summary(wall: Sequence[float], cpu: Sequence[float]) -> Timing:
@@ -113,12 +132,28 @@ class Memory(NamedTuple):
         return self.peak - self.kept
 
 
-def measure_memory(function: Callable[[], object]) -> Memory:
-    """Call a function and follow every allocation on the CPU, torch's in one call and NumPy's in another.
+def measure_memory(function: Callable[[], object], device: str = "cpu") -> Memory:
+    """Call a function and follow every allocation on the device.
 
-    The sum of the two highest points, which need not coincide: never less than what the call needs.
+    On the CPU torch's are followed in one call and NumPy's in another, and the two highest points, which need not
+    coincide, are added up: never less than what the call needs.
     """
     function()  # first calls may fill caches that are not the function's own
+    return _measure_cuda_memory(function, device) if torch.device(device).type == "cuda" else _measure_memory(function)
+
+
+def _measure_cuda_memory(function: Callable[[], object], device: str) -> Memory:
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    result = function()
+    torch.cuda.synchronize(device)
+    memory = Memory(torch.cuda.max_memory_allocated(device) - before, torch.cuda.memory_allocated(device) - before)
+    del result
+    return memory
+
+
+def _measure_memory(function: Callable[[], object]) -> Memory:
     tracemalloc.start()
     result = function()
     del result
@@ -136,7 +171,7 @@ def measure_memory(function: Callable[[], object]) -> Memory:
     return Memory(peak + numpy_peak, held)
 
 
-def environment(packages: Sequence[str] = ()) -> dict[str, Any]:
+def environment(packages: Sequence[str] = (), device: str = "cpu") -> dict[str, Any]:
     """What the figures depend on: versions, processor, threads, and how busy the machine is."""
     versions: dict[str, str | None] = {}
     for package in ("torch", "torchvision", "dsmix-aug", "numpy", *packages):
@@ -148,6 +183,7 @@ def environment(packages: Sequence[str] = ()) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
         "cpu": _cpu_name(),
+        "device": torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "cpu",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
@@ -167,6 +203,7 @@ def argument_parser(description: str, output: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="timed rounds")
     parser.add_argument("--threads", type=int, default=2, help="torch's intra-op threads")
+    parser.add_argument("--device", default="cpu", help="where batches lie, such as cpu or cuda")
     parser.add_argument("--output", type=Path, default=Path(output), help="where to write the JSON")
     parser.add_argument("--smoke", action="store_true", help="tiny inputs and two rounds, to see that it runs")
     return parser
@@ -174,11 +211,10 @@ def argument_parser(description: str, output: str) -> argparse.ArgumentParser:
 
 def report(title: str, rows: Sequence[Mapping[str, Any]], env: Mapping[str, Any], output: Path) -> None:
     """Print a table and write the same rows with the environment as JSON, under a temporary name first."""
-    print(f"\n{title}\n{env['cpu']}, {env['cores']} cores, {env['threads']} threads, {env['versions']}\n")
+    versions = ", ".join(f"{package} {version}" for package, version in env["versions"].items())
+    print(f"\n{title}\n{env['device']}; {env['cpu']}, {env['cores']} cores, {env['threads']} threads; {versions}\n")
     table = pd.DataFrame(list(rows))
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-"))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"title": title, "environment": env, "rows": list(rows)}, indent=1) + "\n")
-    os.replace(temporary, output)
+    with replace_when_done(output) as temporary:
+        temporary.write_text(json.dumps({"title": title, "environment": env, "rows": list(rows)}, indent=1) + "\n")
     print(f"\nwrote {output}")

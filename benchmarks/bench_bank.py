@@ -8,6 +8,7 @@ CPU time per image in milliseconds, the median over interleaved rounds; process 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cv2
@@ -63,9 +64,9 @@ def bank_cases(bank: DistortionBank, batches: Batches) -> dict[Case, Callable[[]
     cases: dict[Case, Callable[[], object]] = {}
     for name, distortion in bank.items():
         for level in LEVELS:
-            cases["dsmix-aug", name, name, "float32", level] = lambda d=distortion, i=level: d(batches["float32"], i)
+            cases["dsmix-aug", name, name, "float32", level] = partial(distortion, batches["float32"], level)
     for kind in ("float32", "uint8"):
-        cases["dsmix-aug", MIXED, "DistortionBank", kind, 0] = lambda k=kind: bank(batches[k])
+        cases["dsmix-aug", MIXED, "DistortionBank", kind, 0] = partial(bank, batches[kind])
     return cases
 
 
@@ -89,7 +90,7 @@ def peer_cases(bank: DistortionBank, batches: Batches) -> tuple[dict[Case, Calla
                 continue
             for level, call in calls.items():
                 key = (library, peer.type, peer.call, peer.images, level)
-                cases[key] = lambda c=call, k=peer.images: c(batches[k])
+                cases[key] = partial(call, batches[peer.images])
     return cases, skipped
 
 

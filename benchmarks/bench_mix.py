@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import kornia.augmentation
@@ -83,7 +84,7 @@ def peer_cases(images: Tensor, labels: Tensor, soft: Tensor) -> dict[str, Callab
     for name, mode in (("CutMix in place", "batch"), ("CutMix, box per sample, in place", "elem")):
         timm_mixup = timm.data.Mixup(mixup_alpha=0.0, cutmix_alpha=1.0, mode=mode, num_classes=NUM_CLASSES)
         scratch = images.clone()
-        cases[f"timm Mixup, {name}"] = lambda timm_mixup=timm_mixup, scratch=scratch: timm_mixup(scratch, labels)
+        cases[f"timm Mixup, {name}"] = partial(timm_mixup, scratch, labels)
     mixup_only = timm.data.Mixup(mixup_alpha=1.0, mode="batch", num_classes=NUM_CLASSES)
     own = images.clone()
     cases["timm Mixup, MixUp in place"] = lambda: mixup_only(own, labels)

@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import functools
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,3 +34,16 @@ def fake_cuda_works() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real photos and scores that development uses and the repository does not hold.
+
+    ``DSMIX_AUG_SHARED_DATA``, or ``shared/data`` beside the repository; a test that needs it is skipped without it.
+    """
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("DSMIX_AUG_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"the development data is not here: {folder}")
+    return folder

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import dsmix_aug
 from dsmix_aug import DistortionBank
@@ -55,6 +56,22 @@ def test_library_imports_without_the_extras():
     assert finished.returncode == 0, finished.stderr
 
 
+def test_quality_model_is_imported_when_it_is_asked_for():
+    from dsmix_aug import QualityModel
+    from dsmix_aug.nriqa import quality_model
+
+    assert QualityModel is dsmix_aug.QualityModel is quality_model.QualityModel
+    with pytest.raises(AttributeError, match="has no attribute 'QualityModels'"):
+        dsmix_aug.QualityModels  # noqa: B018
+
+
+def test_quality_model_without_its_extra():
+    code = IMPORT_THE_LIBRARY.format(extras=repr(extras())) + "\nfrom dsmix_aug import *\ndsmix_aug.QualityModel"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    *_, last = finished.stderr.splitlines()
+    assert re.match(r"ImportError: dsmix_aug.nriqa needs .*timm.*: pip install 'dsmix-aug\[examples\]'", last)
+
+
 def test_one_version_everywhere():
     version = dsmix_aug.__version__
     assert importlib.metadata.version("dsmix-aug") == version
@@ -74,14 +91,13 @@ def test_distortions_name_source_and_deviation(name: str):
         assert section in documented
 
 
-def test_readme_shows_the_example():
-    block = re.search(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    shown = [line.partition("#")[0].strip() for line in block.splitlines()]
-    example = [
-        line.partition("#")[0].strip() for line in (ROOT / "examples/collate_quickstart.py").read_text().splitlines()
-    ]
-    missing = [line for line in shown if line not in example]
-    assert not missing
+def test_code_in_readme_runs_as_written():
+    blocks = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(block, names)
+        assert names["labels"].sum(1).allclose(torch.ones(8))
 
 
 @pytest.mark.parametrize(
@@ -96,3 +112,19 @@ def test_documented_scripts_run(script: str, tmp_path: Path):
     finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout
+
+
+def test_import_is_cheap_and_old_names_are_lazy():
+    code = (
+        "import sys, dsmix_aug; assert 'torch' not in sys.modules; "
+        "from dsmix_aug.mix import DSMix; from dsmix_aug.tv_tensors import Reference; "
+        "assert DSMix is dsmix_aug.DSMix and Reference is dsmix_aug.Reference; "
+        "assert dsmix_aug.distortions.register and dsmix_aug.functional.dsmix and 'DSMix' in dir(dsmix_aug)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'dsmix_aug' has no attribute 'nothing'"):
+        _ = dsmix_aug.nothing

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
@@ -21,17 +25,20 @@ def check_images(images: object) -> None:
     """Check type, dtype, rank and channels of images, and on the CPU that float values lie in [0, 1].
 
     Raises:
-        TypeError: If ``images`` is no tensor or has another dtype than float or uint8.
+        TypeError: If ``images`` is not a tensor or has another dtype than float or uint8.
         ValueError: If the shape or a value is wrong.
     """
     if not isinstance(images, Tensor):
-        raise TypeError(f"images should be a tensor, got {type(images).__name__}")
+        raise TypeError(f"images should be a tensor, got {type(images).__name__}; v2.functional.to_image makes one")
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise TypeError(f"images should be float in [0, 1] or uint8, got {images.dtype}")
     if images.ndim not in (3, 4):
         raise ValueError(f"images should have shape (B, C, H, W) or (C, H, W), got {tuple(images.shape)}")
     if images.shape[-3] not in (1, 3):
-        raise ValueError(f"images should have 1 or 3 channels, got {images.shape[-3]} in shape {tuple(images.shape)}")
+        raise ValueError(
+            f"images should have 1 or 3 channels, got {images.shape[-3]} in shape {tuple(images.shape)}; the layout is "
+            "(B, C, H, W) or (C, H, W)"
+        )
     if 0 in images.shape[-2:]:
         raise ValueError(f"images should have at least one pixel, got shape {tuple(images.shape)}")
     if images.device.type == "cpu" and images.is_floating_point() and images.numel():
@@ -39,9 +46,18 @@ def check_images(images: object) -> None:
 
 
 def _check_unit_range(images: Tensor) -> None:
-    low, high = torch.aminmax(images.detach())
-    if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
-        raise ValueError(f"images: float values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]")
+    low, high = (limit.item() for limit in torch.aminmax(images.detach()))
+    if low >= 0 and high <= 1:  # a NaN fails both comparisons
+        return
+    if low >= -0.5 and high <= 1.5:
+        way_out = "; clamp_(0, 1) removes what an interpolation overshot"
+    elif high > 2 and high > -10 * low:
+        way_out = "; divide by 255 or pass uint8"
+    elif math.isfinite(low) and math.isfinite(high):
+        way_out = "; distort before v2.Normalize"
+    else:
+        way_out = ""
+    raise ValueError(f"images: float values should lie in [0, 1], got [{low:.4g}, {high:.4g}]{way_out}")
 
 
 def levels_list(level: object, batch_size: int, num_levels: int) -> list[int]:
@@ -59,7 +75,7 @@ def levels_list(level: object, batch_size: int, num_levels: int) -> list[int]:
 
 
 def host_integers(argument: str, given: object, batch_size: int) -> list[int]:
-    """Return ``given`` (an int for all samples, a list or a CPU tensor) as ``batch_size`` host integers."""
+    """Return ``given`` (an int for all samples, a list, an array or a CPU tensor) as ``batch_size`` host integers."""
     if isinstance(given, Tensor):
         if given.device.type != "cpu":
             raise TypeError(f"{argument} should be on the CPU (it decides what the host launches), got {given.device}")
@@ -67,16 +83,28 @@ def host_integers(argument: str, given: object, batch_size: int) -> list[int]:
             raise TypeError(f"{argument} should be of an integer dtype, got {given.dtype}")
         if given.ndim > 1:
             raise ValueError(f"{argument} should have shape () or ({batch_size},), got {tuple(given.shape)}")
+    if isinstance(given, (Tensor, np.ndarray)):
         given = given.tolist()
-    if isinstance(given, int) and not isinstance(given, bool):
-        return [given] * batch_size
+    if is_integer(given):
+        return [int(given)] * batch_size
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise TypeError(f"{argument} should be an int, a list of ints or a CPU tensor, got {type(given).__name__}")
-    if not all(isinstance(value, int) and not isinstance(value, bool) for value in given):
+    if not all(is_integer(value) for value in given):
         raise TypeError(f"{argument} should hold integers, got {list(given)!r}")
     if len(given) != batch_size:
         raise ValueError(f"{argument} should have one entry per sample: expected {batch_size}, got {len(given)}")
-    return list(given)
+    return [int(value) for value in given]
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Tell whether ``value`` is an int of Python or NumPy; a bool is not."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return ``"did you mean 'jpeg'? "`` for a name close to a known one, else nothing."""
+    close = difflib.get_close_matches(str(name).lower().replace(" ", "_").replace("-", "_"), list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def wrap_like(images: Tensor, like: Tensor) -> Tensor:

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsmix_aug.distortions._cache import cache_sized_parts
-
 # sRGB (IEC 61966-2-1) companding: a power law above the knee, a line below it.
 SRGB_KNEE = 0.04045
 LINEAR_KNEE = 0.0031308
@@ -48,13 +46,12 @@ def rgb_to_lab(images: Tensor) -> Tensor:
         >>> rgb_to_lab(torch.ones(1, 3, 1, 1)).flatten().round().abs()
         tensor([100.,   0.,   0.])
     """
+    x, y, z = _cie_f(_mix_channels(linearize(images), XYZ_MIX)).unbind(1)
     lab = torch.empty_like(images)
-    for part in cache_sized_parts(images):
-        x, y, z = _cie_f(_mix_channels(_linearize(images[part]), XYZ_MIX)).unbind(1)
-        lightness, a, b = lab[part].unbind(1)
-        torch.mul(y, 116, out=lightness).sub_(16)
-        torch.sub(x, y, out=a).mul_(500)
-        torch.sub(y, z, out=b).mul_(200)
+    lightness, a, b = lab.unbind(1)
+    torch.mul(y, 116, out=lightness).sub_(16)
+    torch.sub(x, y, out=a).mul_(500)
+    torch.sub(y, z, out=b).mul_(200)
     return lab
 
 
@@ -78,16 +75,13 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
         >>> torch.allclose(lab_to_rgb(rgb_to_lab(images)), images, atol=1e-5)
         True
     """
-    images = torch.empty_like(lab)
-    for part in cache_sized_parts(lab):
-        lightness, a, b = lab[part].unbind(1)
-        f = torch.empty_like(lab[part])
-        x, y, z = f.unbind(1)
-        torch.add(lightness, 16, out=y).div_(116)
-        torch.add(y, a, alpha=1 / 500, out=x)
-        torch.sub(y, b, alpha=1 / 200, out=z)
-        _delinearize(_mix_channels(_cie_f_inverse(f), RGB_MIX), out=images[part])
-    return images
+    lightness, a, b = lab.unbind(1)
+    f = torch.empty_like(lab)
+    x, y, z = f.unbind(1)
+    torch.add(lightness, 16, out=y).div_(116)
+    torch.add(y, a, alpha=1 / 500, out=x)
+    torch.sub(y, b, alpha=1 / 200, out=z)
+    return delinearize_(_mix_channels(_cie_f_inverse(f), RGB_MIX))
 
 
 def rgb_to_ycbcr(images: Tensor) -> Tensor:
@@ -130,40 +124,40 @@ def ycbcr_to_rgb(images: Tensor) -> Tensor:
 
 
 def _mix_batch(images: Tensor, weights: Sequence[Sequence[float]], offsets: Sequence[float]) -> Tensor:
-    mixed = torch.empty_like(images)
-    for part in cache_sized_parts(images):
-        _mix_channels(images[part], weights, out=mixed[part])
-        for plane, offset in zip(mixed[part].unbind(1), offsets, strict=True):
-            plane.add_(offset)
+    mixed = _mix_channels(images, weights)
+    for plane, offset in zip(mixed.unbind(1), offsets, strict=True):
+        plane.add_(offset)
     return mixed
 
 
-def _mix_channels(images: Tensor, weights: Sequence[Sequence[float]], out: Tensor | None = None) -> Tensor:
+def _mix_channels(images: Tensor, weights: Sequence[Sequence[float]]) -> Tensor:
     """Mix the three channels by a 3x3 matrix.
 
     No matmul: that would follow autocast and the reduced float32 precision that training scripts switch on.
     """
-    out = torch.empty_like(images) if out is None else out
+    mixed = torch.empty_like(images)
     first, second, third = images.unbind(1)
-    for mixed, (w1, w2, w3) in zip(out.unbind(1), weights, strict=True):
-        torch.mul(first, w1, out=mixed).add_(second, alpha=w2).add_(third, alpha=w3)
-    return out
+    for plane, (w1, w2, w3) in zip(mixed.unbind(1), weights, strict=True):
+        torch.mul(first, w1, out=plane).add_(second, alpha=w2).add_(third, alpha=w3)
+    return mixed
 
 
 # The four curves below have a power law on one side of a knee and a line on the other. Both sides are added up from
 # values clamped at the knee, which is several times faster than computing both and selecting with torch.where.
 
 
-def _linearize(rgb: Tensor) -> Tensor:
+def linearize(rgb: Tensor) -> Tensor:
+    """Return sRGB values as linear light (IEC 61966-2-1), a new tensor."""
     above = rgb.clamp(min=SRGB_KNEE)
     below = rgb - above
     return _power_(above.add_(0.055).mul_(1 / 1.055), 2.4).add_(below, alpha=1 / 12.92)
 
 
-def _delinearize(linear: Tensor, out: Tensor) -> None:
-    torch.clamp(linear, min=LINEAR_KNEE, out=out)
-    below = linear.sub_(out)
-    _power_(out, 1 / 2.4).mul_(1.055).sub_(0.055).add_(below, alpha=12.92)
+def delinearize_(linear: Tensor) -> Tensor:
+    """Return linear light as sRGB values, the inverse of :func:`linearize`; ``linear`` is used up."""
+    above = linear.clamp(min=LINEAR_KNEE)
+    below = linear.sub_(above)
+    return _power_(above, 1 / 2.4).mul_(1.055).sub_(0.055).add_(below, alpha=12.92)
 
 
 def _cie_f(xyz: Tensor) -> Tensor:

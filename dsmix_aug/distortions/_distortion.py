@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -16,6 +16,10 @@ RangeMode = Literal["clip", "kadis"]
 
 #: What one sample's distortion drew: numbers and small CPU tensors by name, empty for a deterministic distortion.
 Draws = dict[str, Any]
+
+#: A sample whose values span no more than this many epsilons of the working dtype is flat: the span is rounding error
+#: of the distortion, which a stretch would turn into noise.
+FLAT_SPAN = 64
 
 REGISTRY: dict[str, type[Distortion]] = {}
 
@@ -36,7 +40,7 @@ class Distortion(ABC):
     """One type of distortion at graded levels, applied to a batch with a level per sample.
 
     A subclass sets the class attributes below and writes :meth:`distort`; one with randomness also writes
-    :meth:`draw`. Everything else (dtypes, value range, checks, identity levels) is done here, once.
+    :meth:`draw`. Everything else (levels, dtypes, value range, checks, identity levels) is done here, once.
 
     Args:
         range_mode: What keeps results in [0, 1]. ``"clip"`` clamps them. ``"kadis"`` stretches the input and the
@@ -51,16 +55,23 @@ class Distortion(ABC):
     """
 
     name: ClassVar[str]
+    #: Kind of distortion. A composition takes at most one distortion of each family.
+    family: ClassVar[str]
     #: Meaning and unit of :attr:`values`, e.g. ``"sigma in px"``.
     parameter: ClassVar[str]
     #: The parameter at level 1, 2, ...
     values: ClassVar[tuple[float, ...]]
     #: Levels that leave the image as it is.
     identity_levels: ClassVar[tuple[int, ...]] = ()
+    #: Mean opinion of each level, 1 (bad) to 5 (excellent), where people were asked or an estimate was made; the types
+    #: of KADID-10k have theirs in the package. See :attr:`DistortionBank.opinion_scores`.
+    opinions: ClassVar[tuple[float, ...] | None] = None
     #: Whether the maths needs three channels; otherwise one channel works too.
     needs_color: ClassVar[bool] = False
     #: Smallest height and width in px that the maths is defined for.
     min_size: ClassVar[int] = 1
+    #: Whether :meth:`distort` gets single samples on the CPU, so that a long chain of operations stays in its cache.
+    one_at_a_time: ClassVar[bool] = False
 
     def __init__(self, range_mode: RangeMode = "clip") -> None:
         _checks.check_range_mode(range_mode)
@@ -74,19 +85,21 @@ class Distortion(ABC):
         return {}
 
     @abstractmethod
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         """Return the distorted batch as a new tensor; the result may leave [0, 1].
+
+        A result that the generator of KADIS-700k clamps before it stretches it is clamped here too.
 
         Args:
             images: (N, C, H, W) in [0, 1], float32 or float64, N >= 1, contiguous. Not to be modified.
-            levels: N levels, none of them in :attr:`identity_levels`.
+            values: The parameter of each sample: N entries of :attr:`values`, none of an identity level.
             draws: N results of :meth:`draw`.
         """
 
-    def apply(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def distort_batch(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
         """Distort a batch without drawing anything: equal arguments give bitwise equal results on one device.
 
-        No gradient flows through a distortion.
+        No gradient flows through a distortion. Nothing is checked.
 
         Args:
             images: (N, C, H, W), float in [0, 1] or uint8.
@@ -98,24 +111,33 @@ class Distortion(ABC):
         """
         images = images.detach()
         moving = [i for i, level in enumerate(levels) if level not in self.identity_levels]
+        values = [self.values[levels[i] - 1] for i in moving]
         if len(moving) == len(levels) and moving:
-            return self._apply_moving(images, levels, draws)
+            return self._distort_moving(images, values, draws)
         result = stretch_range(images) if self.range_mode == "kadis" else images.clone()
         if moving:
             index = to_device(moving, images.device)
-            distorted = self._apply_moving(
-                images.index_select(0, index), [levels[i] for i in moving], [draws[i] for i in moving]
-            )
+            distorted = self._distort_moving(images.index_select(0, index), values, [draws[i] for i in moving])
             result.index_copy_(0, index, distorted)
         return result
 
-    def _apply_moving(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def _distort_moving(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        if not self.one_at_a_time or images.device.type != "cpu":
+            return self._distort_together(images, values, draws)
+        result = torch.empty_like(images)
+        for i in range(len(images)):
+            part = slice(i, i + 1)
+            result[part] = self._distort_together(images[part], values[part], draws[part])
+        return result
+
+    def _distort_together(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         work = to_working_dtype(images).contiguous()
         with torch.autocast(images.device.type, enabled=False):  # pixels need more than the 8 bits of bfloat16
+            # By keyword: a subclass written for levels, which came in this place once, fails instead of taking them.
             if self.range_mode == "kadis":
-                distorted = stretch_range(self.distort(stretch_range(work), levels, draws))
+                distorted = stretch_range(self.distort(stretch_range(work), values=values, draws=draws))
             else:
-                distorted = self.distort(work, levels, draws).clamp_(0, 1)
+                distorted = self.distort(work, values=values, draws=draws).clamp_(0, 1)
         return from_working_dtype(distorted, images.dtype)
 
     def __call__(
@@ -140,7 +162,7 @@ class Distortion(ABC):
         batch = images if images.ndim == 4 else images.unsqueeze(0)
         levels = _checks.levels_list(level, len(batch), len(self.values))
         draws = [self.draw(generator) for _ in levels]
-        distorted = self.apply(batch.as_subclass(Tensor), levels, draws)
+        distorted = self.distort_batch(batch.as_subclass(Tensor), levels, draws)
         return _checks.wrap_like(distorted.reshape(images.shape), images)
 
     def check_image_size(self, images: Tensor) -> None:
@@ -153,15 +175,28 @@ class Distortion(ABC):
                 f"images: {self.name} needs a height and width of at least {self.min_size} px, got {height}x{width}"
             )
 
-    def values_at(self, levels: Sequence[int], like: Tensor) -> Tensor:
-        """Return the parameter of each sample as (N, 1, 1, 1), with dtype and device of ``like``."""
-        return to_device([self.values[level - 1] for level in levels], like.device, like.dtype).view(-1, 1, 1, 1)
+
+def per_sample(values: Sequence[float], like: Tensor) -> Tensor:
+    """Return one number per sample as (N, 1, 1, 1), with dtype and device of ``like``.
+
+    Example:
+        >>> import torch
+        >>> per_sample([0.5, 2], torch.zeros(2, 3, 8, 8)).shape
+        torch.Size([2, 1, 1, 1])
+    """
+    return to_device(values, like.device, like.dtype).view(-1, 1, 1, 1)
 
 
-def by_level(levels: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
-    """Yield each level that occurs with the positions where it does."""
-    for level in sorted(set(levels)):
-        yield level, [i for i, other in enumerate(levels) if other == level]
+def by_group(images: Tensor, keys: Sequence[Hashable], distort: Callable[[Tensor, list[int]], Tensor]) -> Tensor:
+    """Call ``distort(samples, their positions)`` once for all samples of equal key, and put the results together."""
+    members = {key: [i for i, other in enumerate(keys) if other == key] for key in dict.fromkeys(keys)}
+    if len(members) == 1:
+        return distort(images, list(range(len(keys))))
+    result = torch.empty_like(images)
+    for positions in members.values():
+        index = to_device(positions, images.device)
+        result.index_copy_(0, index, distort(images.index_select(0, index), positions))
+    return result
 
 
 def to_working_dtype(images: Tensor) -> Tensor:
@@ -179,10 +214,10 @@ def from_working_dtype(images: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def stretch_range(images: Tensor) -> Tensor:
-    """Stretch each sample to [0, 1] by its joint minimum and maximum; a constant sample stays (``mapmm``)."""
+    """Stretch each sample to [0, 1] by its joint minimum and maximum (``mapmm``); a flat sample is only clamped."""
     work = to_working_dtype(images)
     low, high = work.amin((1, 2, 3), keepdim=True), work.amax((1, 2, 3), keepdim=True)
     span = high - low
-    flat = span == 0
-    stretched = (work - low.masked_fill(flat, 0)).div_(span.masked_fill(flat, 1))
+    flat = span <= FLAT_SPAN * torch.finfo(work.dtype).eps
+    stretched = (work - low.masked_fill(flat, 0)).div_(span.masked_fill(flat, 1)).clamp_(0, 1)
     return from_working_dtype(stretched, images.dtype)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dsmix_aug._tensors import to_device
-from dsmix_aug.distortions._distortion import by_level
+from dsmix_aug.distortions._distortion import by_group
 
 Kernel = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ def normalized(kernel: Kernel) -> Kernel:
 
 
 def _correlate_planes(images: Tensor, kernels: Sequence[Kernel], filter_plane: Callable[..., None]) -> Tensor:
-    filtered = torch.empty(images.shape, dtype=images.dtype)
+    filtered = torch.empty(images.shape, dtype=images.dtype, device=images.device)
     for sample, out, kernel in zip(images.numpy(), filtered.numpy(), kernels, strict=True):
         for plane, plane_out in zip(sample, out, strict=True):
             filter_plane(plane, kernel, plane_out)
@@ -108,14 +108,8 @@ def _filter_plane_separable(plane: NDArray[Any], kernel: Kernel, out: NDArray[An
 def _correlate_by_size(
     images: Tensor, kernels: Sequence[Kernel], convolve: Callable[[Tensor, Sequence[Kernel]], Tensor]
 ) -> Tensor:
-    groups = list(by_level([len(kernel) for kernel in kernels]))
-    if len(groups) == 1:
-        return convolve(images, kernels)
-    filtered = torch.empty_like(images)
-    for _, members in groups:
-        index = to_device(members, images.device)
-        filtered.index_copy_(0, index, convolve(images.index_select(0, index), [kernels[i] for i in members]))
-    return filtered
+    sizes = [len(kernel) for kernel in kernels]
+    return by_group(images, sizes, lambda group, members: convolve(group, [kernels[i] for i in members]))
 
 
 def _convolve(images: Tensor, kernels: Sequence[Kernel]) -> Tensor:

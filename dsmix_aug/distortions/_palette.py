@@ -81,7 +81,7 @@ def _cumulative_moments(image: np.ndarray) -> np.ndarray:
     channels = np.ascontiguousarray(image.reshape(-1, 3).T)
     red, green, blue = (channels >> (8 - BITS)).astype(np.int64)
     cell = (red << BITS | green) << BITS | blue
-    moments = torch.zeros((CELLS + 1,) * 3 + (4,), dtype=torch.float64)
+    moments = torch.zeros((CELLS + 1,) * 3 + (4,), dtype=torch.float64, device="cpu")
     grid = moments.numpy()[1:, 1:, 1:]
     for i, weights in enumerate((None, *channels)):
         grid[..., i] = np.bincount(cell, weights, CELLS**3).reshape(grid.shape[:3])

@@ -29,12 +29,13 @@ class GaussianBlur(Distortion):
     """
 
     name = "gaussian_blur"
+    family = "blur"
     parameter = "sigma in px"
     values = (0.1, 0.5, 1, 2, 5)
     identity_levels = (1,)
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        return correlate_separable(images, [gaussian_kernel(self.values[level - 1]) for level in levels])
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return correlate_separable(images, [gaussian_kernel(sigma) for sigma in values])
 
 
 @register
@@ -50,11 +51,12 @@ class LensBlur(Distortion):
     """
 
     name = "lens_blur"
+    family = "blur"
     parameter = "radius of the disk in px"
     values = (1, 2, 4, 6, 8)
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        return correlate(images, [disk_kernel(self.values[level - 1]) for level in levels])
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return correlate(images, [disk_kernel(radius) for radius in values])
 
 
 @register
@@ -73,15 +75,16 @@ class MotionBlur(Distortion):
     """
 
     name = "motion_blur"
+    family = "blur"
     parameter = "length of the line in px"
     values = (1, 2, 4, 6, 10)
     identity_levels = (1,)
 
     def draw(self, generator: torch.Generator | None) -> Draws:
-        return {"angle": int(torch.randint(0, 181, (), generator=generator))}
+        return {"angle": int(torch.randint(0, 181, (), generator=generator, dtype=torch.int64, device="cpu"))}
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        kernels = [motion_kernel(self.values[level - 1], d["angle"]) for level, d in zip(levels, draws, strict=True)]
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        kernels = [motion_kernel(length, draw["angle"]) for length, draw in zip(values, draws, strict=True)]
         return correlate(images, kernels)
 
 

@@ -1,4 +1,4 @@
-"""Distortions of brightness: brighten, darken, mean shift."""
+"""Distortions of brightness: brighten, darken, mean shift, exposure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dsmix_aug.distortions._cache import cache_sized_parts
-from dsmix_aug.distortions._color_spaces import lab_to_rgb, rgb_to_lab
-from dsmix_aug.distortions._distortion import Distortion, Draws, register
+from dsmix_aug.distortions._color_spaces import delinearize_, lab_to_rgb, linearize, rgb_to_lab
+from dsmix_aug.distortions._distortion import Distortion, Draws, per_sample, register
 
 
 @register
@@ -30,16 +29,15 @@ class Brighten(Distortion):
     """
 
     name = "brighten"
+    family = "brightness"
     parameter = "amount A"
     values = (0.1, 0.2, 0.4, 0.7, 1.1)
+    one_at_a_time = True
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        amounts = self.values_at(levels, images)
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        amounts = per_sample(values, images)
         if images.shape[1] == 1:
             return bend_tones(images, amounts)
-        return torch.cat([self._brighten(images[part], amounts[part]) for part in cache_sized_parts(images)])
-
-    def _brighten(self, images: Tensor, amounts: Tensor) -> Tensor:
         lab = rgb_to_lab(images)
         lightness = lab[:, :1]
         lightness.copy_(bend_tones(lightness / 100, amounts)).mul_(100)
@@ -60,11 +58,12 @@ class Darken(Distortion):
     """
 
     name = "darken"
+    family = "brightness"
     parameter = "amount A"
     values = (0.05, 0.1, 0.2, 0.4, 0.8)
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        return bend_tones(images, -self.values_at(levels, images))
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return bend_tones(images, -per_sample(values, images))
 
 
 @register
@@ -82,12 +81,43 @@ class MeanShift(Distortion):
     """
 
     name = "mean_shift"
+    family = "brightness"
     parameter = "offset d"
     values = (0.15, 0.08, 0.0, -0.08, -0.15)
     identity_levels = (3,)
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        return (images + self.values_at(levels, images)).clamp_(0, 1)
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return (images + per_sample(values, images)).clamp_(0, 1)
+
+
+@register
+class Exposure(Distortion):
+    """Expose by some stops too long or too short, drawn per sample: linear light times 2^s or 2^-s, clipped at 1.
+
+    sRGB values are turned into linear light and back. Too long an exposure clips highlights for good; too short a one
+    loses shadows where the result is rounded to 8 bits.
+
+    Source: IEC 61966-2-1 (the curve between sRGB and linear light); the stops are our choice, from one that viewers
+    notice to one where photos lose most of their highlights or shadows. Deviation: none (1e-5 in float32).
+
+    Example:
+        >>> import torch
+        >>> Exposure()(torch.rand(2, 3, 32, 48), level=[1, 5]).shape
+        torch.Size([2, 3, 32, 48])
+    """
+
+    name = "exposure"
+    family = "brightness"
+    parameter = "stops s, to either side"
+    values = (0.5, 1.0, 1.5, 2.0, 3.0)
+    one_at_a_time = True
+
+    def draw(self, generator: torch.Generator | None) -> Draws:
+        return {"over": bool(torch.randint(2, (), generator=generator, dtype=torch.int64, device="cpu"))}
+
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        gains = [2.0**stops if draw["over"] else 2.0**-stops for stops, draw in zip(values, draws, strict=True)]
+        return delinearize_(linearize(images).mul_(per_sample(gains, images)).clamp_(max=1))
 
 
 def bend_tones(tones: Tensor, amounts: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dsmix_aug.distortions import _fields
 from dsmix_aug.distortions._color_spaces import lab_to_rgb, rgb_to_lab
-from dsmix_aug.distortions._distortion import Distortion, Draws, from_working_dtype, register, stretch_range
+from dsmix_aug.distortions._distortion import Distortion, Draws, from_working_dtype, per_sample, register, stretch_range
 from dsmix_aug.distortions._filters import correlate_separable, gaussian_kernel
 from dsmix_aug.distortions._palette import dither, fit_palette
 
@@ -32,14 +33,16 @@ class ColorDiffusion(Distortion):
     """
 
     name = "color_diffusion"
+    family = "color"
     parameter = "amount A"
     values = (1, 3, 6, 8, 12)
     needs_color = True
+    one_at_a_time = True
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        kernels = [gaussian_kernel(1.5 * self.values[level - 1] + 2) for level in levels]
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        kernels = [gaussian_kernel(1.5 * amount + 2) for amount in values]
         lab = rgb_to_lab(images)
-        lab[:, 1:] = correlate_separable(lab[:, 1:], kernels).mul_(self.values_at(levels, images))
+        lab[:, 1:] = correlate_separable(lab[:, 1:], kernels).mul_(per_sample(values, images))
         return lab_to_rgb(lab).clamp_(0, 1)
 
 
@@ -60,16 +63,17 @@ class ColorShift(Distortion):
     """
 
     name = "color_shift"
+    family = "color"
     parameter = "shift A in px"
     values = (1, 3, 6, 8, 12)
     needs_color = True
     min_size = 2  # a gradient takes two pixels
 
     def draw(self, generator: torch.Generator | None) -> Draws:
-        return {"direction": tuple(torch.rand(2, generator=generator).tolist())}
+        return {"direction": tuple(_fields.draw_uniforms((2,), generator))}
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        shifts = [_whole_shift(d["direction"], self.values[level - 1]) for level, d in zip(levels, draws, strict=True)]
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        shifts = [_whole_shift(draw["direction"], length) for length, draw in zip(values, draws, strict=True)]
         green = images[:, 1]
         shifted = images.clone()
         torch.lerp(green, _shift_planes(green, shifts), _edge_map(images), out=shifted[:, 1])
@@ -129,15 +133,16 @@ class ColorQuantization(Distortion):
     """
 
     name = "color_quantization"
+    family = "color"
     parameter = "number of colours"
     values = (64, 48, 32, 16, 8)
     needs_color = True
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         on_host = from_working_dtype(images, torch.uint8).permute(0, 2, 3, 1).cpu().contiguous().numpy()
         quantized = torch.empty_like(images, device="cpu")
-        for image, level, out in zip(on_host, levels, quantized, strict=True):
-            palette = fit_palette(image, int(self.values[level - 1]))
+        for image, num_colors, out in zip(on_host, values, quantized, strict=True):
+            palette = fit_palette(image, int(num_colors))
             colors = torch.from_numpy(palette.T.take(dither(image, palette), axis=1))
             out.copy_(colors.div_(255))
         return quantized.to(images.device)
@@ -159,13 +164,14 @@ class ColorSaturationHSV(Distortion):
     """
 
     name = "color_saturation_hsv"
+    family = "color"
     parameter = "factor f of the saturation"
     values = (0.4, 0.2, 0.1, 0, -0.4)
     needs_color = True
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         largest = images.amax(1, keepdim=True)
-        return torch.lerp(largest, images, self.values_at(levels, images))
+        return torch.lerp(largest, images, per_sample(values, images))
 
 
 @register
@@ -185,12 +191,14 @@ class ColorSaturationLab(Distortion):
     """
 
     name = "color_saturation_lab"
+    family = "color"
     parameter = "factor of a* and b*"
     values = (1, 2, 3, 6, 9)
     identity_levels = (1,)
     needs_color = True
+    one_at_a_time = True
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         lab = rgb_to_lab(images)
-        lab[:, 1:] *= self.values_at(levels, images)
+        lab[:, 1:] *= per_sample(values, images)
         return lab_to_rgb(lab).clamp_(0, 1)

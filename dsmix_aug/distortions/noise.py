@@ -1,7 +1,8 @@
-"""Distortions by noise: white in RGB or YCbCr, impulse, multiplicative, and what denoising leaves behind."""
+"""Distortions by noise: white in RGB or YCbCr, impulse, multiplicative, of a sensor, and what denoising leaves."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -9,25 +10,19 @@ import torch
 from torch import Tensor
 
 from dsmix_aug.distortions import _fields
-from dsmix_aug.distortions._cache import cache_sized_parts
-from dsmix_aug.distortions._color_spaces import rgb_to_ycbcr, ycbcr_to_rgb
+from dsmix_aug.distortions._color_spaces import delinearize_, linearize, rgb_to_ycbcr, ycbcr_to_rgb
 from dsmix_aug.distortions._denoiser import denoise
-from dsmix_aug.distortions._distortion import Distortion, Draws, register
+from dsmix_aug.distortions._distortion import Draws, per_sample, register
+from dsmix_aug.distortions._fields import FieldDistortion
 
 
-class NoiseDistortion(Distortion):
-    """A distortion by a random field of the image's size, which is made on its device from a drawn seed."""
+class NoiseDistortion(FieldDistortion):
+    """A distortion that adds, multiplies or sets random values, independent per pixel."""
 
-    def draw(self, generator: torch.Generator | None) -> Draws:
-        return {"seed": _fields.draw_seed(generator)}
+    family = "noise"
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        values = self.values_at(levels, images)
-        seeds = [draw["seed"] for draw in draws]
-        distorted = torch.empty_like(images)
-        for part in cache_sized_parts(images):
-            distorted[part] = self.add_noise(images[part], values[part], seeds[part])
-        return distorted
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return self.add_noise(images, per_sample(values, images), [draw["seed"] for draw in draws])
 
     @abstractmethod
     def add_noise(self, images: Tensor, values: Tensor, seeds: Sequence[int]) -> Tensor:
@@ -145,3 +140,33 @@ class Denoise(NoiseDistortion):
         sigma = values.sqrt()
         noise = _fields.normal_fields(seeds, images.shape[1:], images)
         return denoise(noise.mul_(sigma).add_(images).clamp_(0, 1), sigma)
+
+
+@register
+class PoissonGaussianNoise(NoiseDistortion):
+    """Add the noise of a sensor in linear light: a Poisson process of photons and the Gaussian noise of their readout.
+
+    sRGB values are turned into linear light x, which becomes a P(x / a) + N(0, b), each channel for itself, clamped to
+    [0, 1] and turned back. P is a Poisson count, so that the shot noise has variance a x; b = exp(1.20) a^2.18.
+
+    Source: the range of a and the line from a to b are those of real cameras in Brooks et al., "Unprocessing Images for
+    Learned Raw Denoising", CVPR 2019; level 5 is the end of their range, each level before it about half as strong.
+    Deviation: they add noise to raw sensor data, before white balance and colour correction, and take a normal
+    distribution of the same variance for the Poisson one.
+
+    Example:
+        >>> import torch
+        >>> PoissonGaussianNoise()(torch.rand(2, 3, 32, 48), level=[1, 5]).shape
+        torch.Size([2, 3, 32, 48])
+    """
+
+    name = "poisson_gaussian_noise"
+    parameter = "shot noise a: its variance per unit of linear light"
+    values = (0.0008, 0.0015, 0.003, 0.006, 0.012)
+
+    def add_noise(self, images: Tensor, values: Tensor, seeds: Sequence[int]) -> Tensor:
+        photons = _fields.poisson_fields(seeds, linearize(images).div_(values))
+        other_seeds = [seed ^ 1 for seed in seeds]  # so that readout and photons are independent
+        readout = _fields.normal_fields(other_seeds, images.shape[1:], images)
+        readout_deviation = values.pow(2.18 / 2).mul_(math.exp(1.20 / 2))
+        return delinearize_(readout.mul_(readout_deviation).addcmul_(photons, values).clamp_(0, 1))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dsmix_aug.distortions._color_spaces import lab_to_rgb, rgb_to_lab
-from dsmix_aug.distortions._distortion import Distortion, Draws, register
+from dsmix_aug.distortions._distortion import Distortion, Draws, per_sample, register
 from dsmix_aug.distortions._filters import correlate_separable, gaussian_kernel
 
 
@@ -29,13 +29,15 @@ class HighSharpen(Distortion):
     """
 
     name = "high_sharpen"
+    family = "sharpness"
     parameter = "amount A"
     values = (1, 2, 3, 6, 12)
+    one_at_a_time = True
 
-    sigma = 3.0
+    SIGMA = 3.0
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        amounts = self.values_at(levels, images)
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        amounts = per_sample(values, images)
         if images.shape[1] == 1:
             return self._sharpen(images, amounts).clamp_(0, 1)
         lab = rgb_to_lab(images)
@@ -43,7 +45,7 @@ class HighSharpen(Distortion):
         return lab_to_rgb(lab).clamp_(0, 1)
 
     def _sharpen(self, planes: Tensor, amounts: Tensor) -> Tensor:
-        blurred = correlate_separable(planes, [gaussian_kernel(self.sigma)] * len(planes))
+        blurred = correlate_separable(planes, [gaussian_kernel(self.SIGMA)] * len(planes))
         return torch.addcmul(planes, planes - blurred, amounts)
 
 
@@ -64,11 +66,12 @@ class ContrastChange(Distortion):
     """
 
     name = "contrast_change"
+    family = "sharpness"
     parameter = "amount A"
     values = (0.3, 0.15, 0, -0.4, -0.6)
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        q = (self.values_at(levels, images) + 0.2).mul_(-0.25 / 0.042)
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        q = (per_sample(values, images) + 0.2).mul_(-0.25 / 0.042)
         p = 1 - q / 4
         t = images - 0.5
         return t.square().mul_(q).add_(p).mul_(t).add_(0.5).clamp_(0, 1)

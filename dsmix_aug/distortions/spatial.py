@@ -1,4 +1,4 @@
-"""Distortions that move or merge pixels and values: jitter, patches, pixelation, quantization, blocks."""
+"""Distortions that move or merge pixels and values: jitter, patches, pixelation, quantization, blocks, resizing."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch import Tensor
 
 from dsmix_aug._tensors import to_device
 from dsmix_aug.distortions import _fields
-from dsmix_aug.distortions._cache import cache_sized_parts
 from dsmix_aug.distortions._cubic import displace
-from dsmix_aug.distortions._distortion import Distortion, Draws, register
+from dsmix_aug.distortions._distortion import Distortion, Draws, by_group, per_sample, register
+from dsmix_aug.distortions._fields import FieldDistortion
 from dsmix_aug.distortions._otsu import multi_otsu
 
 
 @register
-class Jitter(Distortion):
+class Jitter(FieldDistortion):
     """Move every pixel by a normally distributed random shift, five times over, with all channels together.
 
     Each pass samples by cubic convolution (a = -1/2) with replicated borders.
 
+    Source: KADIS-700k generator, ``imjitter``.
+
     Deviation: the generator turns the rare border pixels whose position leaves its padding to NaN (black when saved);
     here they are interpolated like any other.
-
-    Source: KADIS-700k generator, ``imjitter``.
 
     Example:
         >>> import torch
@@ -36,22 +36,16 @@ class Jitter(Distortion):
     """
 
     name = "jitter"
+    family = "spatial"
     parameter = "standard deviation of the shift in px, per axis and pass"
     values = (0.05, 0.1, 0.2, 0.5, 1.0)
 
     PASSES = 5
 
-    def draw(self, generator: torch.Generator | None) -> Draws:
-        return {"seed": _fields.draw_seed(generator)}
-
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         seeds = [draw["seed"] for draw in draws]
-        amounts = self.values_at(levels, images).unsqueeze(-1)
-        jittered = torch.empty_like(images)
-        for part in cache_sized_parts(images):
-            shifts = _fields.normal_fields(seeds[part], (self.PASSES, 2, *images.shape[-2:]), images)
-            jittered[part] = jitter(images[part], shifts.mul_(amounts[part]))
-        return jittered
+        shifts = _fields.normal_fields(seeds, (self.PASSES, 2, *images.shape[-2:]), images)
+        return jitter(images, shifts.mul_(per_sample(values, images).unsqueeze(-1)))
 
 
 def jitter(images: Tensor, shifts: Tensor) -> Tensor:
@@ -79,35 +73,41 @@ class NonEccentricityPatch(Distortion):
     """
 
     name = "non_eccentricity_patch"
+    family = "spatial"
     parameter = "number of patches"
     values = (20, 40, 60, 80, 100)
+    one_at_a_time = True
     min_size = 48  # patch + twice the margin of 16 px: the corner is drawn from 16 ... size - 32, counted from 1
 
     PATCH = 16
 
     def draw(self, generator: torch.Generator | None) -> Draws:
         """Draw x, y and the shifts along x and y of as many patches as the strongest level needs, as uniforms."""
-        return {"patches": torch.rand(max(self.values), 4, generator=generator).tolist()}
+        return {"patches": _fields.draw_uniforms((max(self.values), 4), generator)}
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        counts = [int(self.values[level - 1]) for level in levels]
-        sources = [
-            self._source_pixels(draw["patches"][:count], *images.shape[-2:])
-            for count, draw in zip(counts, draws, strict=True)
-        ]
-        return take_pixels(images, to_device(np.stack(sources), images.device))
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        height, width = images.shape[-2:]
+        patches = [draw["patches"][: int(count)] for count, draw in zip(values, draws, strict=True)]
+        if images.device.type == "cpu":
+            moved = images.clone()
+            for image, uniforms in zip(moved.numpy(), patches, strict=True):
+                self._copy_patches(image, uniforms)
+            return moved
+        sources = np.tile(np.arange(height * width).reshape(height, width), (len(images), 1, 1))
+        for index, uniforms in zip(sources, patches, strict=True):
+            self._copy_patches(index, uniforms)
+        return take_pixels(images, to_device(sources, images.device).flatten(1))
 
-    def _source_pixels(self, patches: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
-        """Return for each pixel, row by row, the index of the pixel that ends up there: (H * W,)."""
+    def _copy_patches(self, image: np.ndarray, uniforms: Sequence[Sequence[float]]) -> None:
+        """Copy patches of an image (..., H, W) in place, one after the other."""
         size = self.PATCH
-        uniforms = np.array(patches)
-        room = np.array([width, height]) - 3 * size
-        source = round_half_up(uniforms[:, :2] * room) + size  # counted from 1, like the target
-        target = round_half_up((uniforms[:, 2:] - 0.5) * size + source)
-        index = np.arange(height * width).reshape(height, width)
+        drawn = np.array(uniforms)
+        room = np.array(image.shape[:-3:-1]) - 3 * size
+        source = round_half_up(drawn[:, :2] * room) + size  # counted from 1, like the target
+        target = round_half_up((drawn[:, 2:] - 0.5) * size + source)
         for (x, y), (to_x, to_y) in zip((source - 1).tolist(), (target - 1).tolist(), strict=True):
-            index[to_y : to_y + size, to_x : to_x + size] = index[y : y + size, x : x + size].copy()
-        return index.reshape(-1)
+            # Where both overlap, NumPy copies as if they did not.
+            image[..., to_y : to_y + size, to_x : to_x + size] = image[..., y : y + size, x : x + size]
 
 
 @register
@@ -124,22 +124,23 @@ class Pixelate(Distortion):
     """
 
     name = "pixelate"
+    family = "spatial"
     parameter = "strength s"
     values = (0.01, 0.05, 0.1, 0.2, 0.5)
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         height, width = images.shape[-2:]
-        rows = to_device(np.stack([self._source_indices(level, height) for level in levels]), images.device)
-        columns = to_device(np.stack([self._source_indices(level, width) for level in levels]), images.device)
+        rows = to_device(np.stack([_shown_pixels(strength, height) for strength in values]), images.device)
+        columns = to_device(np.stack([_shown_pixels(strength, width) for strength in values]), images.device)
         return take_pixels(images, (rows.unsqueeze(2) * width + columns.unsqueeze(1)).flatten(1))
 
-    def _source_indices(self, level: int, length: int) -> np.ndarray:
-        """Return for each pixel along one axis the index of the pixel that it shows."""
-        scale = 0.95 - self.values[level - 1] ** 0.6
-        shrunk = math.ceil(scale * length)
-        position = np.arange(length)
-        coarse = (2 * position + 1) * shrunk // (2 * length)  # floor((position + 1/2) * shrunk / length), exactly
-        return np.minimum(np.floor((coarse + 0.5) / scale).astype(np.int64), length - 1)
+
+def _shown_pixels(strength: float, length: int) -> np.ndarray:
+    """Return for each pixel along one axis of a pixelated image the index of the pixel that it shows."""
+    scale = 0.95 - strength**0.6
+    shrunk = math.ceil(scale * length)
+    coarse = nearest_pixels(shrunk, length)
+    return np.minimum(np.floor((coarse + 0.5) / scale).astype(np.int64), length - 1)
 
 
 @register
@@ -162,15 +163,15 @@ class Quantization(Distortion):
     """
 
     name = "quantization"
+    family = "spatial"
     parameter = "number of thresholds"
     values = (20, 16, 13, 10, 7)
+    one_at_a_time = True
 
     BINS = 256
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
-        counts = [int(self.values[level - 1]) for level in levels]
-        parts = [self._quantize(images[part].flatten(1), counts[part]) for part in cache_sized_parts(images)]
-        return torch.cat(parts).view(images.shape)
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        return self._quantize(images.flatten(1), [int(count) for count in values]).view(images.shape)
 
     def _quantize(self, values: Tensor, counts: Sequence[int]) -> Tensor:
         """Quantize each row of values (N, C * H * W) by as many thresholds as ``counts`` says."""
@@ -199,10 +200,10 @@ class ColorBlock(Distortion):
     the top and left. One-channel images take the first value of each colour. The blocks are as many for every image
     size: 10 blocks are 5 % of a 512x384 image and 20 % of a 224x224 crop.
 
+    Source: KADIS-700k generator, ``imcolorblock``.
+
     Deviation: how the generator's ``insertShape`` rounds a position is not documented; half up is taken here. The
     other ways move a block by at most 1 px.
-
-    Source: KADIS-700k generator, ``imcolorblock``.
 
     Example:
         >>> import torch
@@ -212,6 +213,7 @@ class ColorBlock(Distortion):
     """
 
     name = "color_block"
+    family = "spatial"
     parameter = "number of blocks"
     values = (2, 4, 6, 8, 10)
     min_size = 32  # the position is drawn from 0 ... size - 32
@@ -220,20 +222,72 @@ class ColorBlock(Distortion):
 
     def draw(self, generator: torch.Generator | None) -> Draws:
         """Draw x, y, red, green and blue of as many blocks as the strongest level needs, as uniforms."""
-        return {"blocks": torch.rand(max(self.values), 5, generator=generator).tolist()}
+        return {"blocks": _fields.draw_uniforms((max(self.values), 5), generator)}
 
-    def distort(self, images: Tensor, levels: Sequence[int], draws: Sequence[Draws]) -> Tensor:
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         channels, height, width = images.shape[1:]
         blocks = np.array([draw["blocks"] for draw in draws])
         colors = to_device(blocks[:, :, 2 : 2 + channels], images.device, images.dtype)
         room = np.array([width, height]) - self.BLOCK
         corners = (round_half_up(blocks[:, :, :2] * room) - 1).tolist()
         covered = images.clone()
-        for sample, level in enumerate(levels):
-            count = int(self.values[level - 1])
+        for sample, count in enumerate(map(int, values)):
             for (x, y), color in zip(corners[sample][:count], colors[sample, :count], strict=True):
                 covered[sample, :, max(y, 0) : y + self.BLOCK, max(x, 0) : x + self.BLOCK] = color.view(-1, 1, 1)
         return covered
+
+
+@register
+class Resize(Distortion):
+    """Shrink to a fraction of the size and enlarge again, both by one of four kernels that is drawn per sample.
+
+    ``bicubic`` (a = -1/2) and ``bilinear`` are widened as they shrink, so that they blur and do not alias. ``area``
+    averages all pixels that a target pixel touches, ``nearest`` takes the pixel at its centre.
+
+    Source: the kernels ``area``, ``bilinear`` and ``bicubic`` and the least scale are those of Real-ESRGAN (Wang et
+    al., ICCV Workshops 2021); ``nearest`` and the scales above it are our choice. Deviation: Real-ESRGAN does not widen
+    its kernels, draws the scale from a range and enlarges by a kernel of its own draw.
+
+    Example:
+        >>> import torch
+        >>> Resize()(torch.rand(2, 3, 32, 48), level=[1, 5]).shape
+        torch.Size([2, 3, 32, 48])
+    """
+
+    name = "resize"
+    family = "spatial"
+    parameter = "scale of the shrunk image"
+    values = (0.75, 0.5, 0.35, 0.25, 0.15)
+    one_at_a_time = True
+
+    KERNELS = ("bicubic", "bilinear", "area", "nearest")
+
+    def draw(self, generator: torch.Generator | None) -> Draws:
+        kernel = torch.randint(len(self.KERNELS), (), generator=generator, dtype=torch.int64, device="cpu")
+        return {"kernel": self.KERNELS[int(kernel)]}
+
+    def distort(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
+        settings = [(scale, draw["kernel"]) for scale, draw in zip(values, draws, strict=True)]
+        return by_group(images, settings, lambda group, members: _shrink_and_enlarge(group, *settings[members[0]]))
+
+
+def _shrink_and_enlarge(images: Tensor, scale: float, kernel: str) -> Tensor:
+    height, width = images.shape[-2:]
+    shrunk_size = [max(1, math.floor(scale * side + 0.5)) for side in (height, width)]
+    if kernel == "nearest":  # torch's "nearest-exact" rounds where a centre falls between two pixels
+        rows, columns = (
+            to_device(nearest_pixels(side, shrunk)[nearest_pixels(shrunk, side)], images.device)
+            for side, shrunk in zip((height, width), shrunk_size, strict=True)
+        )
+        return images.index_select(-2, rows).index_select(-1, columns)
+    antialias = kernel != "area"
+    shrunk = F.interpolate(images, shrunk_size, mode=kernel, antialias=antialias)
+    return F.interpolate(shrunk, [height, width], mode=kernel, antialias=antialias)
+
+
+def nearest_pixels(length: int, target: int) -> np.ndarray:
+    """Return for each of ``target`` pixels the one of ``length`` pixels at its centre, between two the later one."""
+    return (2 * np.arange(target) + 1) * length // (2 * target)
 
 
 def round_half_up(values: np.ndarray) -> np.ndarray:

@@ -1,15 +1,17 @@
-"""A collate function that keeps what torch's own drops: the classes of images, references and maps."""
+"""A collate function that keeps the classes of images, references and maps, which torch's own drops."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import copy
+from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+from typing import Any, cast
 
 from torch import Tensor
-from torch.utils.data._utils.collate import collate, default_collate_fn_map
+from torch.utils.data import default_collate
 from torchvision import tv_tensors
 
-from dsmix_aug.maps.tv_tensors import Reference, SensitivityMap, wrap_like
+from dsmix_aug._tensors import wrap_like
+from dsmix_aug.maps.tv_tensors import Reference, SensitivityMap
 
 
 def collate_tv_tensors(batch: Sequence[Any]) -> Any:
@@ -36,26 +38,41 @@ def collate_tv_tensors(batch: Sequence[Any]) -> Any:
         >>> type(references).__name__, references.shape, labels.tolist()
         ('Reference', torch.Size([4, 3, 32, 32]), [1, 1, 1, 1])
     """
-    return collate(batch, collate_fn_map=_COLLATE_FN_MAP)
+    first = batch[0]
+    if isinstance(first, (tv_tensors.Image, Reference, SensitivityMap)):
+        return _stack(batch)
+    if isinstance(first, Mapping):
+        return _rebuild(first, {key: collate_tv_tensors([sample[key] for sample in batch]) for key in first})
+    if isinstance(first, tuple) and hasattr(first, "_fields"):  # a namedtuple
+        return type(first)(*map(collate_tv_tensors, zip(*batch, strict=True)))
+    if isinstance(first, Sequence) and not isinstance(first, (str, bytes)):
+        if any(len(sample) != len(first) for sample in batch):
+            raise RuntimeError("each element in list of batch should be of equal size")  # default_collate's words
+        parts = [collate_tv_tensors(place) for place in zip(*batch, strict=True)]
+        return parts if isinstance(first, tuple) else _rebuild(first, parts)
+    return default_collate(cast("list[Any]", batch))  # it takes any sequence
 
 
-def _collate_tv_tensor(
-    batch: Sequence[Tensor], *, collate_fn_map: dict[Any, Callable[..., Any]] | None = None
-) -> Tensor:
+def _rebuild(first: Any, parts: Any) -> Any:
+    """Put parts into a container of the class of ``first`` where it can be made, as ``default_collate`` does."""
+    try:
+        if not isinstance(first, (MutableMapping, MutableSequence)):
+            return type(first)(parts)
+        clone: Any = copy.copy(first)  # keeps what else the object holds
+        for key in parts if isinstance(parts, dict) else range(len(parts)):
+            clone[key] = parts[key]
+        return clone
+    except TypeError:
+        return parts
+
+
+def _stack(batch: Sequence[Tensor]) -> Tensor:
     kinds = {type(tensor) for tensor in batch}
     if len(kinds) > 1:
-        raise ValueError(f"batch: one place holds {', '.join(sorted(kind.__name__ for kind in kinds))}, expected one")
-    first = batch[0]
-    if isinstance(first, SensitivityMap):
-        grids = {(dsm.patch_size, dsm.canvas_size) for dsm in batch if isinstance(dsm, SensitivityMap)}
-        if len(grids) > 1:
-            raise ValueError(f"batch: SensitivityMaps of one (patch_size, canvas_size) expected, got {sorted(grids)}")
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"batch: mixed types at one position: {names}")
+    grids = {(dsm.patch_size, dsm.canvas_size) for dsm in batch if isinstance(dsm, SensitivityMap)}
+    if len(grids) > 1:
+        raise ValueError(f"batch: SensitivityMaps of one (patch_size, canvas_size) expected, got {sorted(grids)}")
     # As plain tensors, they are stacked the default way: in a worker, in memory shared with the main process.
-    return wrap_like(collate([tensor.as_subclass(Tensor) for tensor in batch], collate_fn_map=collate_fn_map), first)
-
-
-# The first class that a tensor is an instance of wins, so these come before Tensor.
-_COLLATE_FN_MAP: dict[Any, Callable[..., Any]] = {
-    **dict.fromkeys((tv_tensors.Image, Reference, SensitivityMap), _collate_tv_tensor),
-    **default_collate_fn_map,
-}
+    return wrap_like(default_collate([tensor.as_subclass(Tensor) for tensor in batch]), batch[0])

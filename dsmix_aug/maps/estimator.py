@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsmix_aug.weights import find_weights, read_weights
+from dsmix_aug._checks import check_integer, check_network_input
+from dsmix_aug._files import Header, read_header, save_tensors
+from dsmix_aug.weights import OLDEST_FORMAT, check_tensors, find_weights, fits, read_weights
 
-_METADATA_KEY = "dsmix_aug.DSMEstimator"
+_KIND = "dsmix_aug.DSMEstimator"
+#: The sizes of an estimator, and how large they may be in a file, which may come from anybody.
+_LARGEST = {"patch_size": 1024, "embed_dim": 8192, "depth": 128, "num_heads": 128}
 #: About the mean of a DSM over the bank's distortions, so that an untrained estimator starts near the data.
 _INITIAL_DSM = 0.03
 _CELL_CHANNELS = 64
 _TONE_CHANNELS = 32
-#: Added to how often a tone occurs, relative to the mean, so that the logarithm of a missing one is finite.
+#: Floor of a tone's relative frequency; keeps log(0) finite.
 _RAREST_TONE = 0.03
 #: About the mean and standard deviation of an image's values, and the deviation of the steps between neighbours.
 _MEAN, _SCALE, _STEP_SCALE = 0.5, 0.25, 0.025
@@ -64,8 +64,8 @@ class DSMEstimator(nn.Module):
 
     def __init__(self, patch_size: int = 16, embed_dim: int = 192, depth: int = 6, num_heads: int = 3) -> None:
         super().__init__()
-        self.config = {"patch_size": patch_size, "embed_dim": embed_dim, "depth": depth, "num_heads": num_heads}
-        _check_config(self.config)
+        self.config = _checked_config(patch_size=patch_size, embed_dim=embed_dim, depth=depth, num_heads=num_heads)
+        patch_size, embed_dim, depth, num_heads = self.config.values()
         self.patch_size = patch_size
         self.embed_dim = embed_dim
         cell = math.gcd(patch_size, 4)
@@ -102,7 +102,7 @@ class DSMEstimator(nn.Module):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the normalised tokens on their grid, (B, ceil(H / p), ceil(W / p), embed_dim), for probing."""
-        _check_images(images)
+        check_network_input(images)
         height, width = images.shape[-2:]
         padded = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size), mode="replicate")
         tokens = self.patch_embed(_with_steps(padded.to(self.head.weight.dtype)))
@@ -118,32 +118,28 @@ class DSMEstimator(nn.Module):
         return F.softplus(self.head(features).squeeze(-1).to(self.head.weight.dtype))
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write weights and sizes to one safetensors file.
+        """Write weights, sizes and a checksum to one safetensors file.
 
-        The file appears complete or not at all.
+        The file appears complete or not at all. Its folder is made if it is missing.
 
         Args:
-            path: A path that ends in ``.safetensors``, in a folder that exists.
+            path: A path that ends in ``.safetensors``.
 
         Raises:
+            OSError: If the file cannot be written.
             ValueError: If ``path`` ends otherwise.
         """
         path = Path(path)
         if path.suffix != ".safetensors":
             raise ValueError(f"path should end in .safetensors, got {path}")
-        state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            safetensors.torch.save_file(state, temporary, metadata={_METADATA_KEY: json.dumps(self.config)})
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_tensors(path, _KIND, self.config, self.state_dict())
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str]) -> DSMEstimator:
         """Read an estimator that :meth:`save_pretrained` wrote, or one that ships with the package.
 
-        Only safetensors files are read: a pickle can run code when it is loaded.
+        The file may come from anybody. Only safetensors files are read, as a pickle can run code when it is loaded,
+        and sizes and shapes are checked before anything is allocated.
 
         Args:
             name_or_path: The name of weights that ship with the package, or the path of a ``.safetensors`` file.
@@ -153,20 +149,17 @@ class DSMEstimator(nn.Module):
 
         Raises:
             FileNotFoundError: If there is no such file, or no weights of that name; names what there is.
-            ValueError: If the file is a pickle, is damaged (shipped weights are compared with their checksum) or holds
-                something else.
+            ValueError: If the file is a pickle, is damaged (files and shipped weights have checksums), was written by a
+                newer version, holds something else, a size above its limit or a value that is not finite.
         """
         path = find_weights("dsm_estimator", name_or_path)
-        state, metadata = read_weights(path)
-        if _METADATA_KEY not in metadata:
-            raise ValueError(f"name_or_path: {path} holds no DSMEstimator (its metadata has no {_METADATA_KEY!r})")
-        try:
-            config = json.loads(metadata[_METADATA_KEY])
+        header = read_header(path, _KIND, OLDEST_FORMAT)
+        with fits(path, "DSMEstimator"):
+            _check_stored(header)
             with torch.device("meta"):  # the file's tensors become the parameters; none is made before
-                estimator = cls(**config)
-            estimator.load_state_dict(state, assign=True)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"name_or_path: {path} does not fit a DSMEstimator: {error}") from error
+                estimator = cls(**header.description)
+            check_tensors(header, estimator.state_dict())
+        estimator.load_state_dict(read_weights(path, _KIND), assign=True)
         return estimator.eval()
 
 
@@ -217,28 +210,25 @@ def position_embedding(rows: int, columns: int, embed_dim: int, like: Tensor) ->
     return grid.flatten(0, 1).to(like.dtype)
 
 
-def _check_config(config: Mapping[str, Any]) -> None:
-    for name, value in config.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name} should be an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} should be at least 1, got {value}")
-    embed_dim, num_heads = config["embed_dim"], config["num_heads"]
+def _checked_config(**config: object) -> dict[str, int]:
+    checked = {name: check_integer(name, value) for name, value in config.items()}
+    embed_dim, num_heads = checked["embed_dim"], checked["num_heads"]
     if embed_dim % 4:
         raise ValueError(f"embed_dim should be a multiple of 4 (sine and cosine of row and column), got {embed_dim}")
     if embed_dim % num_heads:
         raise ValueError(f"embed_dim should be a multiple of num_heads, got {embed_dim} and {num_heads}")
+    return checked
 
 
-def _check_images(images: object) -> None:
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images should be a tensor, got {type(images).__name__}")
-    if not images.is_floating_point():
-        raise TypeError(f"images should be float in [0, 1], got {images.dtype}; v2.ToDtype(torch.float32, scale=True)")
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
-        raise ValueError(f"images should have shape (B, 3, H, W) with H, W >= 1, got {tuple(images.shape)}")
-    # On CUDA a look at the values would make the host wait; under torch.compile it would break the graph.
-    if images.device.type == "cpu" and images.numel() and not torch.compiler.is_compiling():
-        low, high = torch.aminmax(images.detach())
-        if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
-            raise ValueError(f"images: values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]")
+def _check_stored(header: Header) -> None:
+    """Refuse a file's sizes before anything is made of them, and tensors that would not go together."""
+    config = header.description
+    if not isinstance(config, dict) or set(config) != set(_LARGEST):
+        raise ValueError(f"its sizes should be {', '.join(_LARGEST)}, got {str(config)[:200]}")
+    _checked_config(**config)
+    for name, limit in _LARGEST.items():
+        if config[name] > limit:
+            raise ValueError(f"{name} should be at most {limit} in a file, got {config[name]}")
+    dtypes = {"F32" if dtype == "F16" else dtype for dtype, _ in header.tensors.values()}
+    if len(dtypes) > 1:
+        raise ValueError(f"its tensors should have one dtype, got {', '.join(sorted(dtypes))}")

@@ -8,19 +8,6 @@ from torch import Tensor
 from dsmix_aug._tensors import to_device
 
 
-def check_patch_size(patch_size: object) -> None:
-    """Raise unless ``patch_size`` is a positive integer.
-
-    Raises:
-        TypeError: If it is no integer.
-        ValueError: If it is not positive.
-    """
-    if not isinstance(patch_size, int) or isinstance(patch_size, bool):
-        raise TypeError(f"patch_size should be an integer, got {patch_size!r}")
-    if patch_size < 1:
-        raise ValueError(f"patch_size should be at least 1, got {patch_size}")
-
-
 def grid_size(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
     """Return the number of patch rows and columns of an image of ``size`` (height, width)."""
     return -(-size[0] // patch_size), -(-size[1] // patch_size)
@@ -44,6 +31,7 @@ def pixels_per_patch(boxes: Tensor, size: tuple[int, int], patch_size: int) -> T
         (N, h, w) int64 on the device of ``boxes``.
     """
     x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(1)
+    patch_size = min(patch_size, max(size))  # one patch that covers the image is enough, however large it is
     rows = torch.arange(0, size[0], patch_size, device=boxes.device)
     columns = torch.arange(0, size[1], patch_size, device=boxes.device)
     heights = (torch.minimum(rows + patch_size, y2) - torch.maximum(rows, y1)).clamp_(min=0)

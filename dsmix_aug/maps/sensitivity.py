@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import sys
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from dsmix_aug.maps.patch_grid import check_patch_size, grid_size, patch_areas
+from dsmix_aug._checks import check_image, check_integer, check_unit_range
+from dsmix_aug._tensors import value_range
+from dsmix_aug.maps._patch_error import mean_patch_error
+from dsmix_aug.maps.patch_grid import grid_size
 from dsmix_aug.maps.tv_tensors import SensitivityMap
-
-#: A batch that has to be copied is worked through in about this many parts, so that the copies stay small.
-_PARTS = 24
 
 
 def sensitivity_map(distorted: Tensor, reference: Tensor, patch_size: int = 16) -> SensitivityMap:
@@ -31,7 +30,8 @@ def sensitivity_map(distorted: Tensor, reference: Tensor, patch_size: int = 16) 
         (..., ceil(H / patch_size), ceil(W / patch_size)) with values in [0, 1], float32, or float64 where an input is.
 
     Raises:
-        TypeError: If an argument is no tensor or a dtype is neither float nor uint8, or one is float and one uint8.
+        TypeError: If an argument is not a dense tensor, a dtype is neither float (16 to 64 bits) nor uint8, or one is
+            float and one uint8.
         ValueError: If shapes or devices differ, there are fewer than three dimensions or no pixels, or, on CPU
             tensors, a float value is NaN or outside [0, 1].
 
@@ -47,7 +47,7 @@ def sensitivity_map(distorted: Tensor, reference: Tensor, patch_size: int = 16) 
         >>> dsm.shape, dsm[0].tolist()
         (torch.Size([2, 2, 3]), [[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
     """
-    check_patch_size(patch_size)
+    patch_size = check_integer("patch_size", patch_size)
     check_pair(distorted, reference, "distorted", "reference")
     if (distorted.dtype == torch.uint8) != (reference.dtype == torch.uint8):
         raise TypeError(
@@ -58,17 +58,15 @@ def sensitivity_map(distorted: Tensor, reference: Tensor, patch_size: int = 16) 
     return SensitivityMap(errors, patch_size=patch_size, canvas_size=(distorted.shape[-2], distorted.shape[-1]))
 
 
-def check_pair(distorted: object, reference: object, distorted_name: str, reference_name: str) -> None:
-    """Raise unless the two are images of one shape on one device, float in [0, 1] (seen on the CPU alone) or uint8."""
-    for image, name in ((distorted, distorted_name), (reference, reference_name)):
-        if not isinstance(image, Tensor):
-            raise TypeError(f"{name} should be a tensor, got {type(image).__name__}")
-        if image.dtype != torch.uint8 and not image.is_floating_point():
-            raise TypeError(f"{name} should be float in [0, 1] or uint8, got {image.dtype}")
-        if image.ndim < 3 or 0 in image.shape[-3:]:
-            raise ValueError(f"{name} should have shape (..., C, H, W) with pixels, got {tuple(image.shape)}")
-    assert isinstance(distorted, Tensor)
-    assert isinstance(reference, Tensor)
+def check_pair(distorted: Tensor, reference: Tensor, distorted_name: str, reference_name: str) -> None:
+    """Check that two arguments are images of one shape on one device, float in [0, 1] (seen only on the CPU) or uint8.
+
+    Raises:
+        TypeError: If one is not a dense tensor, float or uint8.
+        ValueError: If shapes, devices or values do not fit.
+    """
+    check_image(distorted_name, distorted)
+    check_image(reference_name, reference)
     if distorted.shape != reference.shape:
         raise ValueError(
             f"{reference_name} should have the shape of {distorted_name}, {tuple(distorted.shape)}, got "
@@ -78,131 +76,44 @@ def check_pair(distorted: object, reference: object, distorted_name: str, refere
         raise ValueError(
             f"{reference_name} should be on the device of {distorted_name}, {distorted.device}, got {reference.device}"
         )
-    for image, name in ((distorted, distorted_name), (reference, reference_name)):
-        if image.device.type == "cpu" and image.is_floating_point() and image.numel():
-            low, high = _value_range(image.detach().as_subclass(Tensor))
-            if not (low >= 0 and high <= 1):  # a NaN fails both comparisons
-                raise ValueError(
-                    f"{name}: float values should lie in [0, 1], got [{low.item():.4g}, {high.item():.4g}]; maps are "
-                    "taken before v2.Normalize"
-                )
+    check_unit_range(distorted_name, distorted)
+    check_unit_range(reference_name, reference)
 
 
-def _value_range(image: Tensor) -> tuple[Tensor, Tensor]:
-    # aminmax is the faster one, but it copies what is not contiguous.
-    return torch.aminmax(image) if image.is_contiguous() else (image.amin(), image.amax())
+def check_map(name: str, given: object, images: Tensor, patch_size: int) -> None:
+    """Check a map (B, h, w) against its images (B, C, H, W), and on the CPU that it is finite and not negative.
 
-
-@torch.no_grad()
-def mean_patch_error(distorted: Tensor, reference: Tensor, patch_size: int) -> Tensor:
-    """Compute :func:`sensitivity_map` on plain tensors without checks; a float and a uint8 image may meet here.
-
-    Compiles with ``fullgraph=True`` into a single pass.
+    Raises:
+        TypeError: If it is not a dense tensor, or boolean or complex.
+        ValueError: If its shape, device, metadata or values do not fit.
     """
-    channels, height, width = distorted.shape[-3:]
-    grid = grid_size((height, width), patch_size)
-    double = torch.float64 in (distorted.dtype, reference.dtype)
-    dtype = torch.float64 if double else torch.float32
-    x = distorted.reshape(-1, channels, height, width)
-    r = reference.reshape(-1, channels, height, width)
-    if torch.compiler.is_compiling() or _fits_cdist(x, r, patch_size, dtype):
-        sums = _sum_rows(_error_segments(x, r, patch_size, dtype), patch_size)
-    elif _fits_bytes(x, r, patch_size):
-        sums = _sum_bytes(x, r, patch_size)
-    else:
-        sums = x.new_empty((len(x), *grid), dtype=dtype)
-        for samples, rows in _split(len(x), height, patch_size, _PARTS * dtype.itemsize // x.itemsize):
-            segments = _error_segments(x[samples, :, rows], r[samples, :, rows], patch_size, dtype)
-            sums[samples, rows.start // patch_size : -(-rows.stop // patch_size)] = _sum_rows(segments, patch_size)
-    areas: Tensor | int = patch_size**2
-    if height % patch_size or width % patch_size:
-        areas = patch_areas((height, width), patch_size, sums.device)
-    sums.div_(areas * (channels * 255 if _both_uint8(x, r) else channels))
-    return sums.reshape(*distorted.shape[:-3], *grid)
+    if not isinstance(given, Tensor):
+        raise TypeError(f"{name} should give a map tensor, got {type(given).__name__}")
+    size = (images.shape[-2], images.shape[-1])
+    if isinstance(given, SensitivityMap) and (given.patch_size, given.canvas_size) != (patch_size, size):
+        raise ValueError(
+            f"{name} should belong to the images: expected patch_size={patch_size} and canvas_size={size}, got "
+            f"patch_size={given.patch_size} and canvas_size={given.canvas_size}"
+        )
+    plain = given.as_subclass(Tensor)  # before anything else is asked of it: attributes of a subclass cost more
+    if plain.dtype == torch.bool or plain.is_complex() or plain.layout is not torch.strided:
+        raise TypeError(f"{name} should give a dense map of numbers, got {plain.dtype}, {plain.layout}")
+    expected = (len(images), *grid_size(size, patch_size))
+    if tuple(plain.shape) != expected:
+        raise ValueError(
+            f"{name} should give a map of shape {expected} for images of shape {tuple(images.shape)} and "
+            f"patch_size={patch_size}, got {tuple(plain.shape)}"
+        )
+    if plain.device != images.device:
+        raise ValueError(f"{name} should give a map on the images' device, {images.device}, got {plain.device}")
+    if plain.device.type == "cpu" and plain.numel():
+        _check_map_values(name, plain, size)
 
 
-def _both_uint8(x: Tensor, r: Tensor) -> bool:
-    return x.dtype == r.dtype == torch.uint8
-
-
-def _split(samples: int, height: int, patch_size: int, parts: int) -> Iterator[tuple[slice, slice]]:
-    """Split a batch along samples, and where there are fewer of them than parts, along patch rows too."""
-    step = max(samples // parts, 1)
-    bands = -(-parts // max(samples, 1))
-    band = max(height // (bands * patch_size), 1) * patch_size
-    for sample in range(0, samples, step):
-        for top in range(0, height, band):
-            yield slice(sample, min(sample + step, samples)), slice(top, min(top + band, height))
-
-
-def _fits_cdist(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> bool:
-    """Return whether ``cdist`` takes the whole batch without a copy, and its result is small, 1 / patch_size of it."""
-    is_plain = all(image.dtype == dtype and image.is_contiguous() for image in (x, r))
-    return is_plain and x.device.type == "cpu" and patch_size >= 8 and x.shape[-1] % patch_size == 0
-
-
-def _error_segments(x: Tensor, r: Tensor, patch_size: int, dtype: torch.dtype) -> Tensor:
-    """Return the error summed along ``patch_size`` px of each row, (N, C, H, w)."""
-    if not _both_uint8(x, r):
-        x, r = (image.to(dtype) / 255 if image.dtype == torch.uint8 else image for image in (x, r))
-    x, r = (_pad_columns(image.to(dtype), patch_size).contiguous() for image in (x, r))
-    samples, channels, height, width = x.shape
-    segments = (samples, channels, height, width // patch_size)
-    if x.device.type == "cpu" and not torch.compiler.is_compiling():
-        # The one eager CPU kernel that subtracts, takes magnitudes and sums without writing any of it to memory.
-        return torch.cdist(x.view(-1, 1, patch_size), r.view(-1, 1, patch_size), p=1.0).view(segments)
-    return (x - r).abs_().view(*segments, patch_size).sum(-1)
-
-
-def _pad_columns(image: Tensor, multiple: int) -> Tensor:
-    missing = -image.shape[-1] % multiple
-    return F.pad(image, (0, missing)) if missing else image
-
-
-def _sum_rows(segments: Tensor, patch_size: int) -> Tensor:
-    missing = -segments.shape[-2] % patch_size
-    padded = F.pad(segments, (0, 0, 0, missing)) if missing else segments
-    samples, channels, height, columns = padded.shape
-    lines = padded.view(samples, channels, height // patch_size, patch_size, columns)
-    if lines.device.type == "cpu" and not torch.compiler.is_compiling():
-        return torch.from_numpy(lines.numpy().sum(1).sum(2))  # too little work to wake PyTorch's threads for
-    return lines.sum((1, 3))
-
-
-def _fits_bytes(x: Tensor, r: Tensor, patch_size: int) -> bool:
-    """Return whether :func:`_sum_bytes` can be used: a pair of columns of a patch has to fit into 16 bits."""
-    is_uint8 = x.device.type == "cpu" and _both_uint8(x, r)
-    return is_uint8 and patch_size % 2 == 0 and 2 * 255 * patch_size * x.shape[1] < 2**16
-
-
-def _sum_bytes(x: Tensor, r: Tensor, patch_size: int) -> Tensor:
-    """Return the summed error of each patch of uint8 images on the CPU, (N, h, w) float32, two pixels at a time.
-
-    In NumPy and in the same two buffers all along, because PyTorch sums uint8 by converting each value to int64 first
-    and new memory costs more than the sums.
-    """
-    samples, channels, height, width = x.shape
-    rows, columns = grid_size((height, width), patch_size)
-    sums = torch.empty((samples, rows, columns), dtype=torch.float32)
-    if samples == 0:
-        return sums
-    split = list(_split(samples, height, patch_size, _PARTS))
-    first = split[0]
-    part = (first[0].stop, channels, -(-first[1].stop // patch_size) * patch_size, columns * patch_size)
-    errors, other = np.zeros(part, np.uint8), np.zeros(part, np.uint8)  # beyond the image's border they stay 0
-    for chosen, band in split:
-        a, b = x[chosen, :, band].numpy(), r[chosen, :, band].numpy()
-        here = np.s_[: len(a), :, : a.shape[2], :width]
-        np.minimum(a, b, out=other[here])
-        np.subtract(np.maximum(a, b, out=errors[here]), other[here], out=errors[here])
-        if a.shape[2] < part[2]:
-            errors[:, :, a.shape[2] :] = 0
-        pairs, second = errors.view(np.uint16), other.view(np.uint16)
-        np.right_shift(pairs, 8, out=second)
-        np.add(np.bitwise_and(pairs, 255, out=pairs), second, out=pairs)
-        gray = pairs.sum(1, dtype=np.uint16).reshape(part[0], part[2] // patch_size, patch_size, -1)
-        lines = gray.sum(2, dtype=np.uint16).reshape(part[0], -1, columns, patch_size // 2)
-        patches = lines.sum(-1, dtype=np.int32)
-        first_row = band.start // patch_size
-        sums.numpy()[chosen, first_row : first_row + patches.shape[1]] = patches[: len(a), : rows - first_row]
-    return sums
+def _check_map_values(name: str, plain: Tensor, size: tuple[int, int]) -> None:
+    low, high = value_range(plain)
+    if not (low >= 0 and high < math.inf):
+        raise ValueError(f"{name}: map values should be finite and not negative, got [{low:.4g}, {high:.4g}]")
+    largest = sys.float_info.max / (2 * size[0] * size[1])  # of which the masses of two images can be added
+    if high > largest:
+        raise ValueError(f"{name}: map values should be at most {largest:.4g}, got {high:.4g}")

@@ -1,4 +1,4 @@
-"""What travels beside an image: its pristine reference and its sensitivity map, as torchvision TVTensors."""
+"""TVTensors that travel with an image: its pristine reference and its sensitivity map."""
 
 from __future__ import annotations
 
@@ -9,27 +9,33 @@ from typing import Any
 import PIL.Image
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves  # noqa: TID251  torchvision's own way; there is no public one
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
-from dsmix_aug.maps.patch_grid import check_patch_size, grid_size
+from dsmix_aug._checks import check_integer
+from dsmix_aug._tensors import wrap_like
+from dsmix_aug.maps.patch_grid import grid_size
 
 
 class Reference(tv_tensors.TVTensor):
-    """The pristine version of the image beside it, (..., C, H, W).
+    """The pristine version of an image in the same sample, (..., C, H, W).
 
     Every geometric transform of torchvision v2 (flips, crops, pads, resizes, rotations, affine, perspective, elastic)
     moves it as it moves the image, with the same parameters and the same result as for a ``tv_tensors.Image``. Colour
     and quality transforms, ``v2.Normalize`` and ``v2.RandomErasing`` leave it alone: what they change in the image is
-    part of the distortion. It is no ``Image``, so a plain image tensor beside it is still the one that is transformed.
+    part of the distortion. It does not subclass ``Image``, so a plain tensor next to it is still treated as the image;
+    for the same reason random crops and resizes need an image in the sample, and cannot move a ``Reference`` without.
 
-    dtypes: ``v2.ToDtype(torch.float32, scale=True)`` converts images alone, and a uint8 reference beside a float image
-    is scaled where it is used. ``v2.ToDtype({tv_tensors.Image: torch.float32, Reference: torch.float32}, scale=True)``
+    The image should be a tensor, plain or ``tv_tensors.Image``. A PIL photo is rotated, resized and warped by Pillow,
+    whose interpolation differs from the tensor kernels that move the ``Reference``: put ``v2.ToImage()`` first.
+
+    dtypes: ``v2.ToDtype(torch.float32, scale=True)`` converts only images, and a uint8 reference of a float image is
+    scaled where it is used. ``v2.ToDtype({tv_tensors.Image: torch.float32, Reference: torch.float32}, scale=True)``
     and ``v2.ConvertImageDtype`` convert both.
 
-    Where a transform takes ``fill`` by type, give ``Reference`` the fill of the image. Not seen by
-    ``v2.AutoAugment`` and its kin, ``v2.CutMix`` and ``v2.MixUp``: they change the image alone.
+    Where a transform takes ``fill`` by type, give ``Reference`` the fill of the image. ``v2.CutMix``, ``v2.MixUp`` and
+    ``v2.AutoAugment`` and its kin do not see a ``Reference``: they change only the image.
 
     Args:
         data: Anything that ``torch.as_tensor`` takes, or a PIL image; (H, W) becomes (1, H, W).
@@ -48,6 +54,14 @@ class Reference(tv_tensors.TVTensor):
         >>> image, reference = v2.RandomCrop(32)(image, Reference(image))
         >>> type(reference).__name__, torch.equal(image, reference)
         ('Reference', True)
+
+        A PIL photo becomes a tensor first, so that both are moved by the same kernels:
+
+        >>> photo = v2.functional.to_pil_image(image)
+        >>> move = v2.Compose([v2.ToImage(), v2.RandomRotation(30, interpolation=v2.InterpolationMode.BILINEAR)])
+        >>> rotated, reference = move(photo, Reference(photo))
+        >>> torch.equal(rotated.as_subclass(torch.Tensor), reference.as_subclass(torch.Tensor))
+        True
     """
 
     def __new__(  # noqa: D102
@@ -77,7 +91,8 @@ class SensitivityMap(tv_tensors.TVTensor):
 
     Flips of an image whose sides the patch size divides, and crops and constant pads on the patch grid, move the map
     exactly as they move the image (padding counts as unchanged: 0). Under every other geometric transform the map of
-    the result cannot be had from the map, and an error says so. Transforms that are not geometric leave it alone.
+    the result cannot be computed from the map, and an error says so. Transforms that are not geometric do not change
+    it.
 
     Args:
         data: Anything that ``torch.as_tensor`` takes.
@@ -88,7 +103,7 @@ class SensitivityMap(tv_tensors.TVTensor):
         requires_grad: Default: that of ``data``.
 
     Raises:
-        TypeError: If ``patch_size`` is not an integer.
+        TypeError: If ``patch_size`` or a side of ``canvas_size`` is not an integer.
         ValueError: If ``data`` has fewer than two dimensions or not the grid of ``canvas_size``.
 
     Example:
@@ -112,19 +127,20 @@ class SensitivityMap(tv_tensors.TVTensor):
         device: torch.device | str | int | None = None,
         requires_grad: bool | None = None,
     ) -> SensitivityMap:
-        check_patch_size(patch_size)
+        patch_size = check_integer("patch_size", patch_size)
+        if canvas_size is not None:
+            canvas_size = _check_canvas_size(canvas_size)
         tensor = cls._to_tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
         if tensor.ndim < 2:
             raise ValueError(f"data should have at least 2 dimensions, got {tensor.ndim}")
         grid = (tensor.shape[-2], tensor.shape[-1])
         canvas = (grid[0] * patch_size, grid[1] * patch_size) if canvas_size is None else canvas_size
-        height, width = canvas
-        if grid_size((height, width), patch_size) != grid:
+        if grid_size(canvas, patch_size) != grid:
             raise ValueError(
-                f"data should have one value per patch: expected {grid_size((height, width), patch_size)} for "
+                f"data should have one value per patch: expected {grid_size(canvas, patch_size)} for "
                 f"canvas_size={canvas} and patch_size={patch_size}, got {grid}"
             )
-        return cls._wrap(tensor, patch_size=patch_size, canvas_size=(height, width))
+        return cls._wrap(tensor, patch_size=patch_size, canvas_size=canvas)
 
     @classmethod
     def _wrap(cls, tensor: Tensor, *, patch_size: int, canvas_size: tuple[int, int]) -> SensitivityMap:
@@ -156,15 +172,15 @@ class SensitivityMap(tv_tensors.TVTensor):
         return self._make_repr(patch_size=self.patch_size, canvas_size=self.canvas_size)
 
 
-def wrap_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """Give a plain tensor the TVTensor class and metadata of ``like``, if it is one."""
-    if isinstance(like, SensitivityMap):  # older torchvision drops the metadata of foreign classes
-        return type(like).wrap(tensor, like)
-    return tv_tensors.wrap(tensor, like=like) if isinstance(like, tv_tensors.TVTensor) else tensor
+def _check_canvas_size(canvas_size: object) -> tuple[int, int]:
+    if not isinstance(canvas_size, Sequence) or len(canvas_size) != 2:
+        raise TypeError(f"canvas_size should be (height, width) in px, got {canvas_size!r}")
+    height, width = (check_integer("canvas_size", side, minimum=0) for side in canvas_size)
+    return height, width
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Reference: the kernels of Image, and to_dtype for those who name Reference in v2.ToDtype
+# Reference: the kernels of Image, to_dtype for those who name Reference in v2.ToDtype, and questions about its size
 
 GEOMETRIC = (
     "affine",
@@ -190,13 +206,13 @@ def _register_image_kernel(name: str) -> None:
     def follow(reference: Reference, *args: Any, **kwargs: Any) -> Any:
         output = kernel(reference.as_subclass(Tensor), *args, **kwargs)
         if isinstance(output, tuple):
-            return tuple(tv_tensors.wrap(crop, like=reference) for crop in output)
-        return tv_tensors.wrap(output, like=reference)
+            return tuple(wrap_like(crop, reference) for crop in output)
+        return wrap_like(output, reference) if isinstance(output, Tensor) else output
 
     F.register_kernel(name, Reference)(follow)
 
 
-for _name in (*GEOMETRIC, "to_dtype"):
+for _name in (*GEOMETRIC, "to_dtype", "get_dimensions", "get_num_channels", "get_size"):
     _register_image_kernel(_name)
 
 

@@ -1,16 +1,20 @@
-"""The labels of a batch: found in a sample, and checked."""
+"""The labels of a batch: found in a sample, checked, and made soft."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional._utils import is_pure_tensor
+from torchvision.transforms.v2.functional import is_pure_tensor
 
 from dsmix_aug._tensors import value_range
+
+#: Where a single sample came and not a batch.
+BATCHES_ONLY = "DSMix mixes batches: use it in collate_fn or after the DataLoader"
 
 _INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
 _INTEGER_DTYPES = tuple(getattr(torch, name) for name in _INTEGERS)
@@ -28,7 +32,8 @@ def parse_labels_getter(labels_getter: object) -> Callable[[Any], Any]:
         return labels_getter
     if labels_getter is None:
         return _no_labels
-    raise ValueError(f"labels_getter should either be 'default', a callable, or None, but got {labels_getter}.")
+    hint = f"; operator.itemgetter({labels_getter!r}) takes that key" if isinstance(labels_getter, str) else ""
+    raise ValueError(f"labels_getter should either be 'default', a callable, or None, but got {labels_getter}{hint}.")
 
 
 def _no_labels(sample: Any) -> None:
@@ -50,10 +55,11 @@ def find_labels(sample: Any) -> Any:
     if is_pure_tensor(found):
         return found
     if not isinstance(found, Mapping):
+        hint = f" {BATCHES_ONLY}." if isinstance(found, Number) else ""
         raise ValueError(
             "When using the default labels_getter, the input passed to forward must be a dictionary or a two-tuple "
             f"whose second item is a dictionary or a tensor, but got {type(sample).__name__} with "
-            f"{type(found).__name__} instead."
+            f"{type(found).__name__} instead.{hint}"
         )
     keys = [key for key in found if isinstance(key, str)]
     for key in (*(k for k in keys if k.lower() == "labels"), *(k for k in keys if "label" in k.lower())):
@@ -69,10 +75,11 @@ def check_labels(labels: object, num_classes: int | None) -> None:
 
     Raises:
         TypeError: If the dtype is neither integer nor floating point.
-        ValueError: If they are no tensor, of another shape, or out of range.
+        ValueError: If they are not a tensor, of another shape, or out of range.
     """
     if not isinstance(labels, Tensor):
-        raise ValueError(f"The labels must be a tensor, but got {type(labels)} instead.")
+        hint = f" {BATCHES_ONLY}." if isinstance(labels, Number) else ""
+        raise ValueError(f"The labels must be a tensor, but got {type(labels)} instead.{hint}")
     if labels.ndim not in (1, 2):
         raise ValueError(
             "labels should be index based with shape (batch_size,) or probability based with shape (batch_size, "
@@ -108,3 +115,17 @@ def _check_values(labels: Tensor, num_classes: int | None) -> None:
             raise ValueError(
                 f"Class values must be smaller than num_classes. Got labels with {high:.0f}, num_classes={num_classes}."
             )
+
+
+def soft_labels(labels: Tensor, num_classes: int | None) -> Tensor:
+    """Return labels in floating point; indices become (B, num_classes) float32.
+
+    An index outside [0, num_classes) gives a row of NaN: no device assert, and no silent zero.
+    """
+    if labels.is_floating_point():
+        return labels
+    if labels.ndim == 2:
+        return labels.float()
+    assert num_classes is not None
+    hits = (labels.to(torch.int64).unsqueeze(1) == torch.arange(num_classes, device=labels.device)).float()
+    return hits / hits.sum(1, keepdim=True)

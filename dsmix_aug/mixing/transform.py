@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Real
+from typing import Any, NamedTuple, get_args
 
 import PIL.Image
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_unflatten  # noqa: TID251  torchvision's own way; no public one
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-from torchvision.transforms.v2.functional._utils import is_pure_tensor
+from torchvision.transforms.v2.functional import is_pure_tensor
 
-from dsmix_aug._tensors import to_device
-from dsmix_aug.maps.sensitivity import check_pair, mean_patch_error
-from dsmix_aug.maps.tv_tensors import Reference, SensitivityMap, wrap_like
-from dsmix_aug.mixing import _device, _host
+from dsmix_aug._checks import check_choice, check_image, check_integer, check_probability
+from dsmix_aug._tensors import to_device, wrap_like
+from dsmix_aug.maps._patch_error import mean_patch_error
+from dsmix_aug.maps.patch_grid import patch_areas, pixels_per_patch
+from dsmix_aug.maps.sensitivity import check_map, check_pair
+from dsmix_aug.maps.tv_tensors import Reference, SensitivityMap
+from dsmix_aug.mixing import _host, functional
+from dsmix_aug.mixing import boxes as _boxes
 from dsmix_aug.mixing import labels as _labels
-from dsmix_aug.mixing.boxes import NO_BOX, Box, draw_boxes, draw_derangement, kept_area, roll, to_patches
-from dsmix_aug.mixing.checks import check_images, check_map, check_settings
+from dsmix_aug.mixing.boxes import NO_BOX, Box, BoxMode, PartnerMode
+from dsmix_aug.mixing.functional import WEIGHTINGS, Weighting
 
 # KeyPoints came with torchvision 0.23.
 _UNSUPPORTED = tuple(
@@ -35,16 +40,16 @@ class DSMix(v2.Transform):
     CPU or a GPU, with any structure (tuple, list, dict, nested) that holds images and labels. The structure comes
     back; images, ``Reference`` and ``SensitivityMap`` are mixed alike, so that
     ``sensitivity_map(mixed image, mixed reference)`` equals the mixed map, and everything else is returned as it is.
-    Which plain tensor is the image is decided as in every torchvision v2 transform, labels and map left out: the first
-    one, and none if there is a ``tv_tensors.Image``. Several Images get the same box and partner; the map is that of
-    the first. Mixing also happens in ``eval()`` mode, as in torchvision.
+    As in every v2 transform, the first plain tensor is the image, unless the sample holds a ``tv_tensors.Image``.
+    Labels and map are skipped. Several Images get the same box and partner; the map is that of the first. Mixing also
+    happens in ``eval()`` mode, as in torchvision.
 
     The map comes from, in this order: ``map_getter``, a ``SensitivityMap`` in the sample, a ``Reference`` in the
     sample, ``estimator``. A ``Reference`` has to meet its image before ``v2.Normalize``; normalised batches use a map.
     ``weighting="area"`` needs none.
 
-    lambda, the weight of an image's own label (the partner's gets 1 - lambda), is by ``weighting``, where the mass of
-    a region is the sum of map value x pixels over its patches:
+    ``weighting`` decides lambda, the weight of an image's own label; the partner's gets 1 - lambda. The mass of a
+    region is the sum of map value x pixels over its patches:
 
     - ``"mass"``: kept mass / (kept mass + pasted mass), each label's share of the visible distortion;
     - ``"retained"``: the same with each mass divided by that of its whole image (0 where that is 0), how much of each
@@ -58,7 +63,7 @@ class DSMix(v2.Transform):
     skips; scores keep shape and dtype. Weighing scores by anything but ``"area"`` is ours and untested in the
     literature.
 
-    Images are (B, C, H, W), float or uint8. All tensors are on one device. Values are checked on the CPU alone: labels,
+    Images are (B, C, H, W), float or uint8. All tensors are on one device. Values are checked only on the CPU: labels,
     maps, and images where a map is computed from them. On CUDA nothing waits for the device.
 
     Args:
@@ -71,12 +76,13 @@ class DSMix(v2.Transform):
         partner: ``"roll"``: sample i - 1, as CutMix; ``"random"``: any other sample, each used once.
         p: Probability that a box is cut, drawn with the box: once per batch, or per sample with ``box="sample"``.
         estimator: Any callable from images to a map, such as a :class:`DSMEstimator`; given uint8 images as float in
-            [0, 1]. A module is used in eval mode and without gradient, and is no submodule: move it to the images'
-            device yourself.
+            [0, 1], and otherwise a copy of the images. A module is used in eval mode and without gradient, and does
+            not become a submodule: move it to the images' device yourself.
         map_getter: Callable from the sample to its map (B, h, w), like ``labels_getter``. A tensor of the sample itself
-            is mixed too.
+            is mixed too; a view of one is refused, because the tensor would stay unmixed.
         labels_getter: ``"default"``: as CutMix, the second item or a key like "labels"; or a callable that takes the
-            sample and returns the labels, which have to be one of the sample's own tensors.
+            sample and returns the labels, which have to be one of the sample's own tensors. For a key of a dict:
+            ``operator.itemgetter("y")``.
 
     Raises:
         TypeError: If a setting has the wrong type; on a call, if a dtype is not supported.
@@ -104,24 +110,28 @@ class DSMix(v2.Transform):
         num_classes: int | None = None,
         alpha: float = 1.0,
         patch_size: int = 16,
-        weighting: str = "mass",
-        box: str = "batch",
-        partner: str = "roll",
+        weighting: Weighting = "mass",
+        box: BoxMode = "batch",
+        partner: PartnerMode = "roll",
         p: float = 1.0,
         estimator: Callable[[Tensor], Tensor] | None = None,
         map_getter: Callable[[Any], Tensor] | None = None,
         labels_getter: str | Callable[[Any], Tensor] | None = "default",
     ) -> None:
         super().__init__()
-        check_settings(num_classes, alpha, patch_size, weighting, box, partner, p, estimator, map_getter)
-        self.num_classes = num_classes
-        self.alpha = float(alpha)
-        self._alphas = torch.full((1, 2), self.alpha)
-        self.patch_size = patch_size
+        self.num_classes = None if num_classes is None else _check_num_classes(num_classes)
+        self.alpha = _check_alpha(alpha)
+        self.patch_size = check_integer("patch_size", patch_size)
+        check_choice("weighting", weighting, WEIGHTINGS)
+        check_choice("box", box, get_args(BoxMode))
+        check_choice("partner", partner, get_args(PartnerMode))
         self.weighting = weighting
         self.box = box
         self.partner = partner
-        self.p = float(p)
+        self.p = check_probability(p)
+        for name, value in (("estimator", estimator), ("map_getter", map_getter)):
+            if value is not None and not callable(value):
+                raise TypeError(f"{name} should be callable or None, got {type(value).__name__}")
         self._estimator = (estimator,)  # in a tuple: an nn.Module attribute would become a submodule
         self.map_getter = map_getter
         self.labels_getter = labels_getter
@@ -129,7 +139,7 @@ class DSMix(v2.Transform):
 
     @property
     def estimator(self) -> Callable[[Tensor], Tensor] | None:
-        """What predicts maps where nothing else gives them."""
+        """The callable that predicts maps where nothing else gives them."""
         return self._estimator[0]
 
     def extra_repr(self) -> str:
@@ -145,27 +155,45 @@ class DSMix(v2.Transform):
 
         Args:
             *inputs: Images and labels, and what else belongs to the batch, in any structure.
-            generator: A CPU generator to draw from instead of torch's global one.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
+                be made there: workers get copies of the main process's, which all give the same draws, and the same
+                again in every epoch.
         """
         sample = inputs if len(inputs) > 1 else inputs[0]
         leaves, spec = tree_flatten(sample)
-        self.check_inputs(leaves)
-        labels = self._labels_getter(sample)
-        _labels.check_labels(labels, self.num_classes)
-        if not any(leaf is labels for leaf in leaves):
-            raise ValueError("labels_getter should return one of the sample's own tensors, not a copy or a view of it")
-        given_map = None if self.map_getter is None else self.map_getter(sample)
-        needed = self._needs_mixing(leaves, labels, given_map)
-        tensors = [leaf for leaf, is_needed in zip(leaves, needed, strict=True) if is_needed]
-        if given_map is not None:
-            tensors.insert(0, self._wrap_map(given_map, tensors))
-        self._check_labels_fit(labels, tensors)
-        params: dict[str, Any] = {"labels": labels, "map": given_map, **self.make_params(tensors, generator=generator)}
+        batch = self._read(sample, leaves)
+        drawn = self.make_params(batch.tensors, generator=generator, given_map=batch.given_map)
+        params = {"labels": batch.labels, "map": batch.given_map, **drawn}
         mixed = [
-            self.transform(leaf, params) if is_needed or leaf is labels or leaf is given_map else leaf
-            for leaf, is_needed in zip(leaves, needed, strict=True)
+            self.transform(leaf, params) if is_mixed else leaf
+            for leaf, is_mixed in zip(leaves, batch.is_mixed, strict=True)
         ]
         return tree_unflatten(mixed, spec)
+
+    def _read(self, sample: Any, leaves: list[Any]) -> _Batch:
+        """Find labels, map and images in a sample, and check all that can be said without the values of the images."""
+        self.check_inputs(leaves)
+        labels = self._labels_getter(sample)
+        given_map = None if self.map_getter is None else self.map_getter(sample)
+        others = [None if leaf is labels or leaf is given_map else leaf for leaf in leaves]
+        is_tensor = [
+            needed and (isinstance(leaf, (tv_tensors.Image, Reference, SensitivityMap)) or is_pure_tensor(leaf))
+            for leaf, needed in zip(others, self._needs_transform_list(others), strict=True)
+        ]
+        tensors = [leaf for leaf, chosen in zip(leaves, is_tensor, strict=True) if chosen]
+        rest = [None if chosen else leaf for leaf, chosen in zip(others, is_tensor, strict=True)]
+        _check_own_labels(labels, leaves)
+        _check_images(*_sort(tensors)[:2])
+        _labels.check_labels(labels, self.num_classes)
+        _check_labels_fit(labels, tensors)
+        if given_map is None:
+            self._check_there_is_a_map(tensors, rest)
+        else:
+            _check_no_view(given_map, rest)
+        is_mixed = [
+            chosen or leaf is labels or leaf is given_map for leaf, chosen in zip(leaves, is_tensor, strict=True)
+        ]
+        return _Batch(labels, given_map, tensors, is_mixed)
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Raise ``ValueError`` if there is a leaf that cannot be mixed."""
@@ -173,43 +201,36 @@ class DSMix(v2.Transform):
             raise ValueError(
                 f"{type(self).__name__}() does not support PIL images, videos, bounding boxes, keypoints and masks."
             )
+        for leaf in flat_inputs:
+            if isinstance(leaf, tv_tensors.Image):
+                _check_is_batch(leaf)
 
-    def _needs_mixing(self, leaves: list[Any], labels: Tensor, given_map: Any) -> list[bool]:
-        """Apply torchvision's rule of the first plain tensor, to those that are neither labels nor map."""
-        others = [None if leaf is labels or leaf is given_map else leaf for leaf in leaves]
-        kinds = (tv_tensors.Image, Reference, SensitivityMap)
-        return [
-            needed and (isinstance(leaf, kinds) or is_pure_tensor(leaf))
-            for leaf, needed in zip(others, self._needs_transform_list(others), strict=True)
-        ]
-
-    def _wrap_map(self, given_map: Any, tensors: Sequence[Tensor]) -> SensitivityMap:
-        if isinstance(given_map, SensitivityMap):
-            return given_map
-        images = [leaf for leaf in tensors if not isinstance(leaf, (Reference, SensitivityMap))]
-        check_images(images, [])
-        check_map("map_getter", given_map, images[0], self.patch_size)
-        return SensitivityMap(
-            given_map, patch_size=self.patch_size, canvas_size=(images[0].shape[-2], images[0].shape[-1])
+    def _check_there_is_a_map(self, tensors: Sequence[Tensor], rest: Sequence[Any] = ()) -> None:
+        has_map = any(isinstance(tensor, (Reference, SensitivityMap)) for tensor in tensors)
+        if has_map or self.weighting == "area" or self.estimator is not None:
+            return
+        message = (
+            f"{type(self).__name__}() found no map for weighting={self.weighting!r}: put a Reference or a "
+            "SensitivityMap into the sample, or pass map_getter or estimator"
         )
-
-    def _check_labels_fit(self, labels: Tensor, tensors: Sequence[Tensor]) -> None:
-        for tensor in tensors:
-            if tensor.ndim == 4 and len(tensor) != len(labels):
-                raise ValueError(
-                    "The batch size of the image or video does not match the batch size of the labels: "
-                    f"{len(tensor)} != {len(labels)}."
+        for position, leaf in enumerate(rest, start=1):
+            if is_pure_tensor(leaf) and leaf.shape == tensors[0].shape:
+                message += (
+                    f". Item {position} of the sample, a tensor of the images' shape, looks like a reference that lost "
+                    "its type: default_collate drops TVTensors; use collate_tv_tensors or Reference(...)"
                 )
-            if tensor.device != labels.device:
-                raise ValueError(f"labels should be on the images' device, {tensor.device}, got {labels.device}")
+                break
+        raise ValueError(message)
 
-    def make_params(self, flat_inputs: list[Any], generator: torch.Generator | None = None) -> dict[str, Any]:
+    def make_params(
+        self, flat_inputs: list[Any], generator: torch.Generator | None = None, given_map: Tensor | None = None
+    ) -> dict[str, Any]:
         """Draw on the host everything that is random, and weigh the labels: all that :meth:`transform` needs.
 
         Args:
-            flat_inputs: The batch's images, and its ``Reference`` and ``SensitivityMap`` where there are any. What a
-                ``map_getter`` would return is given here as a ``SensitivityMap``.
+            flat_inputs: The batch's images, and its ``Reference`` and ``SensitivityMap`` where there are any.
             generator: A CPU generator to draw from instead of torch's global one.
+            given_map: The map that ``map_getter`` returned, where there is one; it comes before all others.
 
         Returns:
             ``"box"``: (x1, y1, x2, y2) in px, with ``box="sample"`` a list of B of them; where nothing is cut,
@@ -220,51 +241,55 @@ class DSMix(v2.Transform):
             TypeError: If a dtype is not supported.
             ValueError: If shapes, devices or values do not fit, or there is no map.
         """
-        maps = [leaf for leaf in flat_inputs if isinstance(leaf, SensitivityMap)]
-        references = [leaf for leaf in flat_inputs if isinstance(leaf, Reference)]
-        images = [leaf for leaf in flat_inputs if not isinstance(leaf, (Reference, SensitivityMap))]
-        check_images(images, references)
-        for given in maps:
-            check_map("SensitivityMap", given, images[0], self.patch_size)
-        known_map = self._known_map(images[0], references, maps)
+        images, references, maps = _sort(flat_inputs)
+        _check_images(images, references)
+        known_map = self._known_map(images[0], references, maps, given_map)
         batch_size, size = len(images[0]), (images[0].shape[-2], images[0].shape[-1])
         count = 1 if self.box == "batch" else batch_size
-        boxes = draw_boxes(count, size, self._alphas, self.p, self.patch_size, generator)
-        partner = roll(batch_size) if self.partner == "roll" else draw_derangement(batch_size, generator)
+        boxes = _boxes.draw_boxes(count, size, self.alpha, self.p, self.patch_size, generator)
+        roll = self.partner == "roll"
+        partner = _boxes.roll(batch_size) if roll else _boxes.draw_derangement(batch_size, generator)
         lam = self._weigh(images[0], known_map, boxes, partner)
         return {"box": boxes[0] if self.box == "batch" else boxes, "partner": partner, "lam": lam}
 
-    def _known_map(self, images: Tensor, references: Sequence[Tensor], maps: Sequence[Tensor]) -> Tensor | None:
+    def _known_map(
+        self, images: Tensor, references: list[Tensor], maps: list[Tensor], given_map: Tensor | None
+    ) -> Tensor | None:
+        """Return the map that the sample gives, or None if the estimator has to, or none is needed."""
+        for dsm in maps:
+            check_map("SensitivityMap", dsm, images, self.patch_size)
+        if given_map is not None:
+            check_map("map_getter", given_map, images, self.patch_size)
+        else:
+            self._check_there_is_a_map([images, *references, *maps])
         if self.weighting == "area":
             return None
-        if maps:
-            return maps[0].as_subclass(Tensor)
-        if references:
-            check_pair(images, references[0], "images", "Reference")
-            if images.dtype == torch.uint8 and references[0].dtype != torch.uint8:
-                raise TypeError(f"Reference should be uint8 beside uint8 images, got {references[0].dtype}")
-            return mean_patch_error(images.as_subclass(Tensor), references[0].as_subclass(Tensor), self.patch_size)
-        if self.estimator is None:
-            raise ValueError(
-                f"{type(self).__name__}() found no map for weighting={self.weighting!r}: put a Reference or a "
-                "SensitivityMap into the sample, or pass map_getter or estimator"
-            )
-        return None
+        if given_map is not None or maps:
+            return (maps[0] if given_map is None else given_map).as_subclass(Tensor)
+        if not references:
+            return None
+        reference = references[0]
+        check_pair(images, reference, "images", "Reference")
+        if images.dtype == torch.uint8 and reference.dtype != torch.uint8:
+            raise TypeError(f"Reference should be uint8 like the images, got {reference.dtype}")
+        return mean_patch_error(images.as_subclass(Tensor), reference.as_subclass(Tensor), self.patch_size)
 
-    def _weigh(self, images: Tensor, known_map: Tensor | None, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
-        device, size = images.device, (images.shape[-2], images.shape[-1])
+    def _weigh(self, images: Tensor, known_map: Tensor | None, boxes: list[Box], partner: list[int]) -> Tensor:
+        size = (images.shape[-2], images.shape[-1])
         if self.weighting == "area" or all(box == NO_BOX for box in boxes):
-            areas = [kept_area(box, size) for box in boxes]
-            return to_device(areas, device, torch.float64).expand(len(images))
+            areas = [_boxes.kept_area(box, size) for box in boxes]
+            return to_device(areas, images.device, torch.float64).expand(len(images))
         maps = self._estimate(images) if known_map is None else known_map
-        where = _host if _host.is_on_host(maps) else _device
-        return where.mixing_weight(maps, boxes, partner, size, self.patch_size, self.weighting)
+        pasted = pixels_per_patch(_boxes.to_corners(boxes, maps.device), size, self.patch_size)
+        kept = patch_areas(size, self.patch_size, maps.device) - pasted
+        return functional.mixing_weight(maps, _boxes.take_partners(maps, partner), pasted, kept, self.weighting)
 
     def _estimate(self, images: Tensor) -> Tensor:
         estimator: Any = self.estimator
         plain = images.detach().as_subclass(Tensor)
+        given = plain.to(torch.float32) / 255 if plain.dtype == torch.uint8 else plain.clone()  # it may write to it
         with torch.no_grad(), _eval_mode(estimator):
-            estimate = estimator(plain.to(torch.float32) / 255 if plain.dtype == torch.uint8 else plain)
+            estimate = estimator(given)
         check_map("estimator", estimate, images, self.patch_size)
         return estimate.as_subclass(Tensor)
 
@@ -282,15 +307,127 @@ class DSMix(v2.Transform):
             return inpt
         plain = inpt.as_subclass(Tensor)
         boxes: list[Box] = [params["box"]] if isinstance(params["box"], tuple) else params["box"]
-        partner = params["partner"]
-        where = _host if _host.is_on_host(plain) else _device
+        partner: list[int] = params["partner"]
         if inpt is params.get("labels"):
-            return where.mix_labels(plain, params["lam"], partner, self.num_classes)
+            soft = _labels.soft_labels(plain, self.num_classes)
+            return functional.mix_labels(soft, _boxes.take_partners(soft, partner), params["lam"])
         if inpt is params.get("map") or isinstance(inpt, SensitivityMap):
-            boxes = to_patches(boxes, self.patch_size)
+            boxes = _boxes.to_patches(boxes, self.patch_size)
         elif not isinstance(inpt, (tv_tensors.Image, Reference)) and not is_pure_tensor(inpt):
             return inpt
-        return wrap_like(where.cut_and_paste(plain, boxes, partner), inpt)
+        return wrap_like(_cut_and_paste(plain, boxes, partner), inpt)
+
+
+class _Batch(NamedTuple):
+    """What DSMix found in a sample."""
+
+    labels: Tensor
+    given_map: Tensor | None  #: By ``map_getter``; a leaf of the sample or not.
+    tensors: list[Tensor]  #: Images, references and maps, for ``make_params``.
+    is_mixed: list[bool]  #: Of each leaf.
+
+
+def _sort(tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Return images, references and maps."""
+    images: list[Tensor] = []
+    references: list[Tensor] = []
+    maps: list[Tensor] = []
+    for tensor in tensors:
+        kind = maps if isinstance(tensor, SensitivityMap) else references if isinstance(tensor, Reference) else images
+        kind.append(tensor)
+    return images, references, maps
+
+
+def _check_num_classes(num_classes: object) -> int:
+    try:
+        return check_integer("num_classes", num_classes)
+    except TypeError:
+        raise TypeError(f"num_classes should be an integer or None, got {num_classes!r}") from None
+
+
+def _check_alpha(alpha: object) -> float:
+    if isinstance(alpha, bool) or not isinstance(alpha, Real):
+        raise TypeError(f"alpha should be a number, got {alpha!r}")
+    limits = torch.finfo(torch.float32)
+    if alpha < limits.tiny or not alpha <= limits.max:  # a NaN fails the last
+        raise ValueError(f"alpha should be positive and finite, got {alpha} (draws are float32)")
+    return float(alpha)
+
+
+def _check_is_batch(image: Tensor) -> None:
+    if image.ndim != 4:
+        hint = f" {_labels.BATCHES_ONLY}." if image.ndim == 3 else ""
+        raise ValueError(
+            f"images should be (B, C, H, W), got {tuple(image.shape)}. Expected a batched input with 4 dims, but got "
+            f"{image.ndim} dimensions instead.{hint}"
+        )
+
+
+def _check_images(images: Sequence[Tensor], references: Sequence[Tensor]) -> None:
+    """Check the images of a batch and their references: (B, C, H, W), float or uint8, of one B, H, W and device."""
+    if not images:
+        raise TypeError("No image was found in the sample")
+    for image in (*images, *references):
+        _check_is_batch(image)
+        check_image("images", image, form="(B, C, H, W)")
+        if image.shape[-2:] != images[0].shape[-2:]:
+            sizes = sorted({tuple(images[0].shape[-2:]), tuple(image.shape[-2:])})
+            raise ValueError(f"Found multiple HxW dimensions in the sample: '{sizes[0]}', '{sizes[1]}'")
+        if len(image) != len(images[0]) or image.device != images[0].device:
+            raise ValueError(
+                "images and references of a batch should have one batch size and device, got "
+                f"{len(images[0])} on {images[0].device} and {len(image)} on {image.device}"
+            )
+
+
+def _check_own_labels(labels: object, leaves: Sequence[Any]) -> None:
+    if not isinstance(labels, Tensor) or any(leaf is labels for leaf in leaves):
+        return
+    closed = [type(leaf).__name__ for leaf in leaves if isinstance(leaf, Mapping)]
+    hint = f". {closed[0]} is not a structure that torch's pytree opens: pass a dict" if closed else ""
+    raise ValueError(f"labels_getter should return one of the sample's own tensors, not a copy or a view of it{hint}")
+
+
+def _check_labels_fit(labels: Tensor, tensors: Sequence[Tensor]) -> None:
+    for tensor in tensors:
+        if tensor.ndim == 4 and len(tensor) != len(labels):
+            raise ValueError(
+                "The batch size of the image or video does not match the batch size of the labels: "
+                f"{len(tensor)} != {len(labels)}."
+            )
+        if tensor.device != labels.device:
+            raise ValueError(f"labels should be on the images' device, {tensor.device}, got {labels.device}")
+
+
+def _check_no_view(given_map: object, rest: Sequence[Any]) -> None:
+    """Raise if the map is a view of a tensor that would come back unmixed."""
+    for leaf in rest:
+        if isinstance(given_map, Tensor) and isinstance(leaf, Tensor) and _share_memory(given_map, leaf):
+            raise ValueError(
+                "map_getter should return one of the sample's own tensors, or a new one, not a view of one, which "
+                f"would stay unmixed: got a view of a tensor of shape {tuple(leaf.shape)}"
+            )
+
+
+def _share_memory(first: Tensor, second: Tensor) -> bool:
+    if torch.strided != first.layout or torch.strided != second.layout:
+        return False
+    address = first.untyped_storage().data_ptr()
+    return address != 0 and address == second.untyped_storage().data_ptr()
+
+
+def _cut_and_paste(inputs: Tensor, boxes: list[Box], partner: list[int]) -> Tensor:
+    """Paste partners' boxes, the same values on every way; slices and NumPy only save time."""
+    if len(boxes) == 1 and _boxes.is_roll(partner):
+        x1, y1, x2, y2 = boxes[0]
+        mixed = inputs.clone()
+        mixed[1:, ..., y1:y2, x1:x2] = inputs[:-1, ..., y1:y2, x1:x2]
+        mixed[:1, ..., y1:y2, x1:x2] = inputs[-1:, ..., y1:y2, x1:x2]
+        return mixed
+    if inputs.ndim == 4 and _host.is_on_host(inputs):
+        return _host.cut_and_paste_each(inputs, boxes, partner)
+    corners = _boxes.to_corners(boxes, inputs.device)
+    return functional.paste(inputs, _boxes.take_partners(inputs, partner), corners)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.names import printable
-from dsmix_aug.nriqa.datasets import LOADERS
+from dsmix_aug.nriqa.datasets import LOADERS, check_dataset_name
 from dsmix_aug.nriqa.runs.config import Config, Machine, settings
 from dsmix_aug.nriqa.runs.folder import DSM, EVALUATE, PRETRAIN, RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
@@ -107,7 +107,7 @@ def make_config(args: argparse.Namespace) -> Config:
     if args.data:
         changes["data"] = tuple(map(_parse_data, args.data))
         names = [name for name, _ in changes["data"]]
-        if len(set(names)) < len(names):
+        if len({name.casefold() for name in names}) < len(names):  # some file systems forget the case
             raise ValueError(f"--data gives a name twice: {', '.join(names)}")
     config = dataclasses.replace(config, **changes)
     for setting in args.set:
@@ -143,8 +143,10 @@ def _add_data_arguments(group: argparse._ArgumentGroup) -> None:
 
 def _add_training_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--rows", nargs="+", choices=list(ROWS), metavar="ROW", help="rows to compare, see below")
-    group.add_argument("--backbone", help="efficientnet_lite0 or a timm model")
-    group.add_argument("--teacher", help="efficientnet_lite0, torchvision weights, a timm model, or none")
+    group.add_argument("--backbone", help="efficientnet_lite0, _lite1, _lite2 or a timm model")
+    group.add_argument(
+        "--teacher", help="efficientnet_lite0, _lite1, _lite2, torchvision weights, a timm model, or none"
+    )
     group.add_argument("--seed", type=int, help="seed of everything drawn")
     group.add_argument(
         "--set",
@@ -200,6 +202,7 @@ def _write_report(run: Run) -> None:
 
 def _parse_data(given: str) -> tuple[str, str]:
     name, path = _part(given, "--data", "NAME=PATH")
+    check_dataset_name(name)
     return name, str(Path(path).expanduser().resolve())
 
 

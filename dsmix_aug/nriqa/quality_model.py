@@ -2,68 +2,133 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dsmix_aug.nriqa.base.files import replace_when_done
-from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
-from dsmix_aug.nriqa.networks.features import extract_features
-from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
-from dsmix_aug.nriqa.networks.row import Row, join_features
-from dsmix_aug.nriqa.networks.teacher import build_teacher
-from dsmix_aug.weights import find_weights, read_weights
+from dsmix_aug._checks import check_network_input
+from dsmix_aug.nriqa.base.devices import check_device
+from dsmix_aug.nriqa.base.files import save_tensors
+from dsmix_aug.nriqa.datasets.photos import to_float
+from dsmix_aug.nriqa.networks.backbones import Backbone
+from dsmix_aug.nriqa.networks.features import photo_batches, pool_features
+from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe, ProbeLayer
+from dsmix_aug.nriqa.networks.row import Row, teacher_of
+from dsmix_aug.nriqa.quality_model_file import KIND, ROW_ENTRIES, read_quality_model
+from dsmix_aug.weights import find_weights
 
-_METADATA_KEY = "dsmix_aug.QualityModel"
+#: What a file says of a model apart from its row and its probe.
+DESCRIPTION = ("backbone", "teacher", "target", "trained_on", "remark", "score_range", "autocast")
 
 
-@dataclass(frozen=True)
-class QualityModel:
-    """Photos -> scores.
+class QualityModel(nn.Module):
+    """Predict how good photos look, without a reference: frozen networks and a linear probe.
 
-    Attributes:
+    Called with images of shape (B, 3, H, W), float in [0, 1], on the model's device, of any size, it returns their
+    scores (B,), float32 (float64 after ``model.double()``), higher is better. Up to rounding, a score does not depend
+    on the other images of the batch. Gradients flow to the images, through the probe's clipping too: a feature that was
+    clipped passes none. The networks are frozen and stay in eval mode.
+
+    Under autocast (see below) a score differs from float32's by some thousandths of the scores' range; set
+    ``model.autocast = False`` to compute in float32, as for exact gradients or an export. A surrounding autocast of the
+    caller's changes nothing.
+
+    Args:
         row: Whose features it uses.
         backbone: Name of the backbone that was pre-trained.
         teacher: Name of the teacher.
-        networks: The row's networks, in eval mode on ``device``.
+        networks: The row's networks.
         probe: From features to scores.
-        target: What the scores are, in words.
+        target: What the scores are, in words, such as ``"MOS"``.
         trained_on: The dataset that the probe was fitted to.
         remark: What its scores are worth.
-        device: Device of the networks.
-        autocast: Whether they run under bfloat16 autocast.
+        score_range: Lowest and highest score of the photos that it was fitted to; a prediction may lie outside.
+            ``None``: not known.
+        autocast: Whether the networks run under bfloat16 autocast.
+
+    Raises:
+        TypeError: On a call, if ``images`` is not a floating point tensor.
+        ValueError: On a call, if ``images`` has another shape, lies on another device or has, on the CPU, values
+            outside [0, 1] or NaN.
+
+    Example:
+        >>> import torch
+        >>> from dsmix_aug import QualityModel
+        >>> model = QualityModel.from_pretrained("small")
+        >>> model(torch.rand(2, 3, 96, 128)).shape
+        torch.Size([2])
     """
 
-    row: Row
-    backbone: str
-    teacher: str
-    networks: tuple[Backbone, ...]
-    probe: LinearProbe
-    target: str
-    trained_on: str
-    remark: str
-    device: str
-    autocast: bool
+    def __init__(
+        self,
+        *,
+        row: Row,
+        backbone: str,
+        teacher: str,
+        networks: Sequence[Backbone],
+        probe: LinearProbe,
+        target: str,
+        trained_on: str,
+        remark: str,
+        score_range: tuple[float, float] | None = None,
+        autocast: bool = False,
+    ) -> None:
+        super().__init__()
+        self.row, self.backbone, self.teacher = row, backbone, teacher
+        self.target, self.trained_on, self.remark = target, trained_on, remark
+        self.score_range = score_range
+        self.autocast = autocast
+        self.networks = nn.ModuleList(networks)
+        self.probe = ProbeLayer(probe)
+        self.requires_grad_(False).eval()
 
-    def score(self, photos: Sequence[Path]) -> np.ndarray:
-        """Return the scores of photos, (N,) float64, higher is better."""
-        features = [
-            extract_features(network, photos, self.device, self.autocast, f"features: {name}")
-            for network, name in zip(self.networks, self.row.networks, strict=True)
-        ]
-        joined, _ = join_features(self.row, self.networks, features)
-        return self.probe.predict(joined)
+    def __repr__(self) -> str:
+        size = sum(parameter.numel() for parameter in self.parameters()) / 1e6
+        known = "" if self.score_range is None else " from {:.3g} to {:.3g}".format(*self.score_range)
+        scores = f"{self.target} of {self.trained_on}{known}, higher is better"
+        return f"QualityModel({self.row.title}, {size:.1f} M parameters, {scores}, on {self.device})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.probe.intercept.device
+
+    def train(self, mode: bool = True) -> QualityModel:
+        """Do nothing: the networks stay in eval mode, also within a model that is trained."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores of images; see the class for shapes and errors."""
+        check_network_input(images)
+        if images.device != self.device:
+            raise ValueError(f"images should be on the model's device {self.device}, got {images.device}")
+        images = images.to(self.probe.intercept.dtype)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
+            pooled = [pool_features(network, images, self.row.last_layer_only) for network in self.networks]
+        with torch.autocast(images.device.type, enabled=False):  # a score needs more than the 8 bits of bfloat16
+            return self.probe(torch.cat(pooled, dim=1).to(images.dtype))
+
+    @torch.no_grad()
+    def score(self, photos: Sequence[str | os.PathLike[str]]) -> np.ndarray:
+        """Return the scores of image files, (N,) float64, higher is better: those of a call on their pixels.
+
+        Args:
+            photos: Paths of the files, of any sizes.
+
+        Raises:
+            TypeError: If ``photos`` is not a sequence of paths.
+            OSError: If a file is missing or cannot be read.
+        """
+        paths = _check_paths(photos)
+        scores = [self(to_float(batch.to(self.device))).cpu() for batch in photo_batches(paths, "score")]
+        return torch.cat(scores).double().numpy() if scores else np.empty(0)
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write everything but the teacher, which is had by its name, to one safetensors file.
+        """Write everything but teachers, which are had by their names, to one safetensors file.
 
         Weights of layers are written in half precision; statistics, biases and the probe are not.
 
@@ -71,78 +136,66 @@ class QualityModel:
             path: A path that ends in ``.safetensors``.
 
         Raises:
+            OSError: If the file cannot be written.
             ValueError: If ``path`` ends otherwise.
         """
         path = Path(path)
         if path.suffix != ".safetensors":
             raise ValueError(f"path should end in .safetensors, got {path}")
-        tensors = {f"probe/{name}": torch.from_numpy(getattr(self.probe, name)).float() for name in ARRAYS}
+        tensors = {f"probe/{name}": getattr(self.probe, name).float().cpu() for name in ARRAYS}
         for name, network in zip(self.row.networks, self.networks, strict=True):
-            if name != "teacher":
+            if teacher_of(name, self.teacher) is None:
                 tensors |= {f"{name}/{key}": _compact(tensor) for key, tensor in network.state_dict().items()}
         description = {
-            "row": asdict(self.row),
-            "intercept": self.probe.intercept,
-            **{
-                key: getattr(self, key) for key in ("backbone", "teacher", "target", "trained_on", "remark", "autocast")
-            },
+            "row": {name: getattr(self.row, name) for name in ROW_ENTRIES},
+            "intercept": self.probe.intercept.item(),
+            **{key: getattr(self, key) for key in DESCRIPTION},
         }
-        with replace_when_done(path) as temporary:
-            safetensors.torch.save_file(tensors, temporary, {_METADATA_KEY: json.dumps(description)})
+        save_tensors(path, KIND, description, tensors)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | os.PathLike[str], device: str = "cpu") -> QualityModel:
+    def from_pretrained(
+        cls, name_or_path: str | os.PathLike[str], device: str = "cpu", *, allow_download: bool = False
+    ) -> QualityModel:
         """Read a model that :meth:`save_pretrained` wrote, or one that ships with the package.
 
-        Only safetensors files are read: a pickle can run code when it is loaded.
+        The file may come from anybody. Only safetensors files are read, as a pickle can run code when it is loaded,
+        and entries, names and shapes are checked before anything is allocated.
 
         Args:
             name_or_path: The name of weights that ship with the package, or the path of a ``.safetensors`` file.
             device: Where to put the networks.
+            allow_download: Whether the weights of a teacher from torchvision or timm, which the file only names, may be
+                downloaded.
 
         Raises:
             FileNotFoundError: If there is no such file, or no weights of that name; names what there is.
-            ValueError: If the file is a pickle, is damaged (shipped weights are compared with their checksum) or holds
-                something else.
+            ValueError: If the file is a pickle, is damaged (files and shipped weights have checksums), was written by a
+                newer version, holds something else or a value that is not finite, or needs a download that is not
+                allowed; if the device is not there.
 
         Example:
-            >>> from dsmix_aug.nriqa.quality_model import QualityModel
+            >>> from dsmix_aug import QualityModel
             >>> model = QualityModel.from_pretrained("small")
             >>> model.row.networks
             ('teacher', 'dsmix')
         """
-        path = find_weights("quality_model", name_or_path)
-        tensors, metadata = read_weights(path)
-        if _METADATA_KEY not in metadata:
-            raise ValueError(f"name_or_path: {path} holds no QualityModel (its metadata has no {_METADATA_KEY!r})")
-        try:
-            description: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
-            entries = description.pop("row")
-            row = Row(**{**entries, "networks": tuple(entries["networks"])})
-            arrays = {name: tensors[f"probe/{name}"].double().numpy() for name in ARRAYS}
-            probe = LinearProbe(**arrays, intercept=description.pop("intercept"))
-            networks = tuple(
-                _restore(name, description["backbone"], description["teacher"], tensors).to(device)
-                for name in row.networks
-            )
-            return cls(row=row, networks=networks, probe=probe, device=device, **description)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"name_or_path: {path} does not fit a QualityModel: {error}") from error
+        check_device(device)
+        return cls(**read_quality_model(find_weights("quality_model", name_or_path), allow_download)).to(device)
+
+
+def _check_paths(photos: object) -> list[Path]:
+    if not isinstance(photos, Sequence) or isinstance(photos, (str, bytes)):
+        raise TypeError(
+            f"photos should be a sequence of paths, got {type(photos).__name__}; call the model itself to score pixels"
+        )
+    other = [photo for photo in photos if not isinstance(photo, (str, os.PathLike))]
+    if other:
+        raise TypeError(
+            f"photos should hold paths, got {type(other[0]).__name__}; call the model itself to score pixels"
+        )
+    return [Path(photo) for photo in photos]
 
 
 def _compact(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().to(torch.float16 if tensor.ndim > 1 else tensor.dtype).contiguous()
-
-
-def _restore(name: str, backbone: str, teacher: str, tensors: dict[str, Tensor]) -> Backbone:
-    if name == "teacher":
-        network = build_teacher(teacher)
-        if network is None:
-            raise ValueError("a row with the teacher's features needs a teacher")
-        return network
-    network = build_backbone(backbone, "random")
-    prefix = f"{name}/"
-    network.load_state_dict(
-        {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    )
-    return network.eval().requires_grad_(False)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-import safetensors
 import torch
 from torch import Tensor
 
+from dsmix_aug._files import Header, load_tensors
+
 FOLDER = Path(__file__).parent
+#: Files without a format number are read: the first weights that shipped have none.
+OLDEST_FORMAT = 0
+#: The dtypes that weights are stored in, as safetensors calls them.
+FLOATS = ("F16", "BF16", "F32", "F64")
 #: Lines "SHA-256  file name", as ``sha256sum`` writes and checks them.
 CHECKSUMS = "SHA256SUMS"
 
@@ -45,22 +52,47 @@ def find_weights(kind: str, name_or_path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors, half precision as float32, and the metadata of a safetensors file.
+def check_tensors(header: Header, expected: Mapping[str, Tensor]) -> None:
+    """Compare names, dtypes and shapes that a file announces with those of tensors, which may be on the meta device.
+
+    Any floating dtype goes for another; all others have to be the same.
 
     Raises:
-        ValueError: If the file is damaged or of another format.
+        ValueError: If a tensor is missing, is not known, or has another shape or dtype; names the first.
     """
+    for name, (dtype, shape) in header.tensors.items():
+        if name not in expected:
+            raise ValueError(f"{name[:200]!r} is unknown")
+        tensor = expected[name]
+        if shape != tuple(tensor.shape):
+            raise ValueError(f"{name!r} should have shape {tuple(tensor.shape)}, got {shape}")
+        if dtype not in (FLOATS if tensor.is_floating_point() else ("I64",)):
+            raise ValueError(f"{name!r} should be {tensor.dtype}, got {dtype}")
+    missing = [name for name in expected if name not in header.tensors]
+    if missing:
+        raise ValueError(f"{missing[0]!r} is missing")
+
+
+def read_weights(path: Path, kind: str) -> dict[str, Tensor]:
+    """Return the tensors of a file, half precision as float32. Compare its header with what is expected first.
+
+    Raises:
+        ValueError: If the file is damaged, or a value is not finite.
+    """
+    _, tensors = load_tensors(path, kind, OLDEST_FORMAT)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"name_or_path: {path} cannot be used: {name!r} has values that are not finite")
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
+
+
+@contextmanager
+def fits(path: Path, what: str) -> Iterator[None]:
+    """Turn an error of the block into one that says that the file does not fit."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"name_or_path: {path} is damaged or no safetensors file ({error})") from error
-    # Copied to memory of their own: where a tensor lies in the file decides its alignment, and that the last bits.
-    return {
-        key: tensor.float() if tensor.dtype == torch.float16 else tensor.clone() for key, tensor in tensors.items()
-    }, metadata
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"name_or_path: {path} does not fit a {what}: {error}") from error
 
 
 def _check(file: Path) -> None:

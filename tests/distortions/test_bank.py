@@ -1,10 +1,13 @@
 """The bank as a whole: classes, inputs of every form, replay, independence, errors. The maths is tested per family."""
 
+import contextlib
 import copy
+import inspect
 import pickle
 import random
 
 import numpy as np
+import PIL.Image
 import pytest
 import skimage.data
 import torch
@@ -12,12 +15,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
-from dsmix_aug import DistortionBank
-from dsmix_aug.distortions import KADID_10K, Distortion, DistortionParams, register
+from dsmix_aug import DistortionBank, RandomDistortion
+from dsmix_aug.distortions import BEYOND, KADID_10K, Distortion, DistortionParams, per_sample, register
 
 IDENTITIES = {("gaussian_blur", 1), ("motion_blur", 1), ("color_saturation_lab", 1), ("mean_shift", 3)}
 #: Types that hand pixels to a codec or to a dither on the host, as their docstrings say.
-HOST_TYPES = {"jpeg2000", "color_quantization"}
+HOST_TYPES = {"jpeg2000", "color_quantization", "webp", "avif"}
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +43,12 @@ class Halve(Distortion):
     """A distortion with a known result, which leaves [0, 1] below."""
 
     name = "halve"
+    family = "brightness"
     parameter = "offset"
     values = (0.25, 0.5)
 
-    def distort(self, images, levels, draws):
-        return images / 2 - self.values_at(levels, images)
+    def distort(self, images, values, draws):
+        return images / 2 - per_sample(values, images)
 
 
 class TestClasses:
@@ -241,6 +245,124 @@ class TestRangeMode:
         torch.testing.assert_close(shift(ramp, 1), (ramp / 0.85).clamp(max=1))
         torch.testing.assert_close(shift(ramp, 5), (ramp - 0.15).clamp(min=0) / 0.85)
 
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("channels", [1, 3])
+    @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+    def test_flat_images_stay_flat(self, value, channels, dtype):
+        """Types that add nothing of their own leave a flat image flat: its rounding errors are not stretched."""
+        bank = DistortionBank(range_mode="kadis")
+        flat = torch.full((5, channels, 50, 60), round(value * 255) if dtype == torch.uint8 else value, dtype=dtype)
+        for name, distortion in bank.items():
+            if distortion.family == "noise" or name == "color_block" or (distortion.needs_color and channels == 1):
+                continue
+            distorted = distortion(flat, [1, 2, 3, 4, 5]).flatten(1)
+            spread = distorted.double().amax(1) - distorted.double().amin(1)
+            eps = 0 if dtype == torch.uint8 else max(64 * torch.finfo(torch.float32).eps, torch.finfo(dtype).eps)
+            assert spread.max() <= eps, name
+
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("range_mode", ["clip", "kadis"])
+    def test_results_never_leave_the_range(self, range_mode, dtype):
+        """On white, black, half white and gray images, every class and several draws."""
+        bank = DistortionBank(KADID_10K + BEYOND, range_mode=range_mode)
+        white = torch.ones(4, 3, 48, 50, dtype=torch.float64)
+        white[1] = 0
+        white[2, :, :24] = 0
+        white[3] = 0.3
+        images = (white * 255).round().to(dtype) if dtype == torch.uint8 else white.to(dtype)
+        for image in images:
+            distorted, _ = bank(image.expand(bank.num_classes, -1, -1, -1), torch.arange(bank.num_classes))
+            assert distorted.min() >= 0
+            assert distorted.max() <= (255 if dtype == torch.uint8 else 1)
+
+    def test_motion_blur_of_white(self):
+        params = [DistortionParams("motion_blur", 4, {"angle": 158})]
+        white = torch.ones(1, 3, 64, 64)
+        assert DistortionBank(range_mode="kadis").apply(white, params).max() <= 1
+
+
+class TestDefaultsOfTorch:
+    """Neither its default dtype nor its default device has a say in draws or results."""
+
+    changed = pytest.mark.parametrize("change", ["float64", "float16", "meta"])
+
+    @staticmethod
+    @contextlib.contextmanager
+    def defaults(change: str):
+        if change == "meta":
+            torch.set_default_device("meta")
+        else:
+            torch.set_default_dtype(getattr(torch, change))
+        try:
+            yield
+        finally:
+            torch.set_default_device(None)
+            torch.set_default_dtype(torch.float32)
+
+    @changed
+    def test_draws_and_pixels(self, photo, change):
+        bank = DistortionBank(KADID_10K + BEYOND)
+        images, labels = every_class(bank, photo)
+        expected = bank.make_params(images, labels, generator=torch.Generator().manual_seed(1))
+        pixels = bank.apply(images, expected)
+        composed = bank.make_composed_params(images, generator=torch.Generator().manual_seed(1))
+        with self.defaults(change):
+            drawn = bank.make_params(images, labels, generator=torch.Generator("cpu").manual_seed(1))
+            again = bank.make_composed_params(images, generator=torch.Generator("cpu").manual_seed(1))
+            assert torch.equal(bank.apply(images, drawn), pixels)
+            assert bank.type_index.device.type == bank.level_index.device.type == "cpu"
+            assert bank.encode_multi_hot(again).device.type == "cpu"
+        assert repr(drawn) == repr(expected)
+        assert repr(again) == repr(composed)
+
+    @changed
+    @pytest.mark.parametrize("settings", [{}, {"num_distortions": (0, 3)}], ids=str)
+    def test_transform(self, photo, change, settings):
+        with self.defaults(change):
+            distorted, label = RandomDistortion(p=0.5, return_labels=True, **settings)(photo)
+        assert distorted.device.type == label.device.type == "cpu"
+        assert distorted.dtype == torch.float32
+
+
+class TestBeyond:
+    """The types that KADID-10k does not have."""
+
+    def test_classes_follow_those_of_kadid_10k(self):
+        bank = DistortionBank(KADID_10K + BEYOND)
+        assert tuple(bank) == KADID_10K + BEYOND
+        assert bank.class_names[:122] == DistortionBank().class_names
+        assert bank.num_classes == 122 + 5 * len(BEYOND)
+
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_forms(self, photo, name, dtype, device):
+        bank = DistortionBank([name])
+        images = ((photo * 255).round().to(dtype) if dtype == torch.uint8 else photo.to(dtype)).to(device)
+        batch = images.expand(5, -1, -1, -1)
+        params = [DistortionParams(name, level, bank[name].draw(None)) for level in range(1, 6)]
+        distorted = bank.apply(batch, params)
+        assert (distorted.shape, distorted.dtype, distorted.device) == (batch.shape, images.dtype, images.device)
+        assert (distorted != batch).flatten(1).any(1).all()
+        for i in range(5):
+            assert torch.equal(bank.apply(images, params[i : i + 1]), distorted[i])
+        assert torch.equal(bank.apply(batch.contiguous(memory_format=torch.channels_last), params), distorted)
+
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_gray_and_tiny_images(self, name):
+        distortion = DistortionBank([name])[name]
+        assert distortion(torch.rand(3, 1, 1), 5).shape == (3, 1, 1)
+        if distortion.needs_color:
+            with pytest.raises(ValueError, match=f"{name} needs 3 colour channels"):
+                distortion(torch.rand(1, 20, 30), 1)
+        else:
+            assert distortion(torch.rand(1, 20, 30), 5).shape == (1, 20, 30)
+
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_documented_as_the_others(self, name):
+        documented = inspect.getdoc(type(DistortionBank([name])[name]))
+        for section in ("Source:", "Deviation:", "Example:"):
+            assert section in documented
+
 
 class TestReplay:
     def test_params_replay_bitwise(self, bank, photo):
@@ -339,15 +461,17 @@ class _GlobalStreamBatches(_DistortedBatches):
         return self.bank(self.photo.expand(len(indices), -1, -1, -1))
 
 
-@pytest.mark.parametrize("name", sorted(set(KADID_10K) - HOST_TYPES))
+@pytest.mark.parametrize("name", sorted({*KADID_10K, *BEYOND} - HOST_TYPES))
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.fake_cuda
-def test_no_host_round_trip_on_cuda(bank, name, dtype, monkeypatch):
+def test_no_host_round_trip_on_cuda(name, dtype, monkeypatch):
     """Reading a value, mixing devices or a shape that depends on data raises under fake CUDA tensors."""
     from dsmix_aug.distortions import _fields
 
     for kind in ("normal_fields", "uniform_fields"):  # no CUDA generator can be made without CUDA
         monkeypatch.setattr(_fields, kind, lambda seeds, shape, like: like.new_empty((len(seeds), *shape)))
+    monkeypatch.setattr(_fields, "poisson_fields", lambda seeds, rates: torch.empty_like(rates))
+    bank = DistortionBank([name])
     levels = [1, 2, 3, 4, 5, 2, 3]
     draws = [bank[name].draw(None) for _ in levels]
     params = [DistortionParams(name, level, draw) for level, draw in zip(levels, draws, strict=True)]
@@ -358,8 +482,9 @@ def test_no_host_round_trip_on_cuda(bank, name, dtype, monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("name", sorted(set(KADID_10K) - HOST_TYPES))
-def test_no_sync_on_cuda(bank, photo, name):
+@pytest.mark.parametrize("name", sorted({*KADID_10K, *BEYOND} - HOST_TYPES))
+def test_no_sync_on_cuda(photo, name):
+    bank = DistortionBank([name])
     images = photo.cuda().expand(5, -1, -1, -1).contiguous()
     params = [DistortionParams(name, level, bank[name].draw(None)) for level in range(1, 6)]
     bank.apply(images, params)  # allocations and library handles synchronize once
@@ -436,6 +561,7 @@ class TestErrors:
             ({"levels": (6,)}, ValueError, "has levels 1 to 5, got 6"),
             ({"levels": 3}, TypeError, "levels should be a sequence of integers"),
             ({"levels": (1.0,)}, TypeError, "levels should be a sequence of integers"),
+            ({"levels": (True,)}, TypeError, "levels should be a sequence of integers"),
             ({"range_mode": "clamp"}, ValueError, "range_mode should be 'clip' or 'kadis', got 'clamp'"),
         ],
     )
@@ -443,9 +569,107 @@ class TestErrors:
         with pytest.raises(error, match=message):
             DistortionBank(**kwargs)
 
-    def test_unknown_name(self, bank):
-        with pytest.raises(KeyError, match="'jpg' is not in this bank"):
-            bank["jpg"]
+    @pytest.mark.parametrize(("name", "meant"), [("jpg", "jpeg"), ("JPEG", "jpeg"), ("Gaussian Blur", "gaussian_blur")])
+    def test_misspelt_name(self, bank, name, meant):
+        with pytest.raises(KeyError, match=f"did you mean '{meant}'. '{name}' is not in this bank"):
+            bank[name]
+        with pytest.raises(ValueError, match=f"distortions: did you mean '{meant}'. '{name}' is unknown"):
+            DistortionBank([name])
+        with pytest.raises(ValueError, match=f"did you mean '{meant}'. .* has no class in this bank"):
+            bank.encode(name, 3)
+
+    def test_name_like_no_other(self, bank):
+        with pytest.raises(KeyError, match=r"^\"'xyz' is not in this bank, expected one of gaussian_blur, "):
+            bank["xyz"]
+
+    @pytest.mark.parametrize(
+        ("images", "way_out"),
+        [
+            (torch.tensor([0.0, 255.0]), "divide by 255 or pass uint8"),
+            (torch.tensor([-14.0, 268.0]), "divide by 255 or pass uint8"),
+            (torch.tensor([-2.1, 2.6]), "distort before v2.Normalize"),
+            (torch.tensor([-1.0, 1.0]), "distort before v2.Normalize"),
+            (torch.tensor([-0.13, 1.12]), r"clamp_\(0, 1\) removes what an interpolation overshot"),
+        ],
+    )
+    def test_values_out_of_range_name_the_way_out(self, bank, images, way_out):
+        with pytest.raises(ValueError, match=rf"images: float values should lie in \[0, 1\], got .*; {way_out}$"):
+            bank(images.repeat(32).view(1, 8, 8).expand(3, -1, -1))
+
+    def test_not_a_number_is_told_as_such(self, bank):
+        with pytest.raises(ValueError, match=r"got \[nan, nan\]$"):
+            bank(torch.full((3, 64, 64), float("nan")))
+
+    def test_forms_of_images_name_the_way_out(self, bank):
+        with pytest.raises(TypeError, match=r"got Image; v2\.functional.to_image makes one"):
+            bank(PIL.Image.new("RGB", (64, 64)))
+        with pytest.raises(ValueError, match=r"got 64 in shape \(64, 64, 3\); the layout is \(B, C, H, W\)"):
+            bank(torch.zeros(64, 64, 3))
+
+    @pytest.mark.parametrize("shape", [(1, 64, 64), (3, 32, 40), (2, 1, 20, 20)])
+    def test_the_way_out_of_images_that_do_not_fit_works(self, bank, shape):
+        with pytest.raises(ValueError, match="a bank of those that take such images") as caught:
+            bank(torch.rand(shape))
+        code = str(caught.value).partition("a bank of those that take such images: ")[2]
+        smaller = eval(code)
+        if shape[-3] == 1:
+            smaller = DistortionBank([name for name, d in smaller.items() if d.min_size <= shape[-1]])
+        assert smaller(torch.rand(shape))[0].shape == shape
+
+    @pytest.mark.parametrize(
+        ("entry", "message"),
+        [
+            (DistortionParams("jpeg", 0, {}), r"params\[1\]: 'jpeg' has levels 1 to 5, got 0"),
+            (DistortionParams("jpeg", 9, {}), r"params\[1\]: 'jpeg' has levels 1 to 5, got 9"),
+            (DistortionParams("jpeg", 1.5, {}), r"params\[1\]: 'jpeg' has levels 1 to 5, got 1.5"),
+            (DistortionParams("jpg", 1, {}), r"params\[1\]: did you mean 'jpeg'\? 'jpg' is not in this bank"),
+            (DistortionParams("white_noise", 1, {}), r"params\[1\]: the draws of 'white_noise' lack 'seed'"),
+            (DistortionParams("motion_blur", 2, {"seed": 1}), r"params\[1\]: the draws of 'motion_blur' lack 'angle'"),
+        ],
+    )
+    def test_params(self, bank, photo, entry, message):
+        with pytest.raises(ValueError, match=message):
+            bank.apply(photo.expand(2, -1, -1, -1), [DistortionParams("pristine", 0, {}), entry])
+
+    def test_params_that_do_not_fit_the_images(self, bank):
+        patches = bank.make_params(torch.zeros(3, 64, 64), bank.encode("non_eccentricity_patch", 1))
+        with pytest.raises(ValueError, match=r"params\[0\]: images: non_eccentricity_patch needs .* got 8x8"):
+            bank.apply(torch.zeros(3, 8, 8), patches)
+        with pytest.raises(ValueError, match=r"params\[0\]: images: color_shift needs 3 colour channels, got 1"):
+            bank.apply(torch.zeros(1, 64, 64), [DistortionParams("color_shift", 1, {"direction": (1, 1)})])
+
+    def test_numpy_integers_are_integers(self, bank, photo):
+        batch = photo.expand(2, -1, -1, -1)
+        for labels in (np.int64(7), np.array([7, 7]), [np.int32(7), 7]):
+            assert bank(batch, labels)[1].tolist() == [7, 7]
+        assert bank["jpeg"](photo, np.int64(3)).shape == photo.shape
+        assert bank.decode(np.int64(47)) == bank.decode(torch.tensor(47)) == ("jpeg", 5)
+        assert DistortionBank(levels=np.arange(1, 4).tolist()).levels == (1, 2, 3)
+        with pytest.raises(TypeError, match="labels should hold integers"):
+            bank(batch, np.array([7.0, 7.0]))
+
+    @pytest.mark.parametrize("label", [1.7, "3", None, torch.tensor(1.0)])
+    def test_decode_takes_integers_only(self, bank, label):
+        with pytest.raises(TypeError, match="label should be an integer, got"):
+            bank.decode(label)
+
+    def test_distortion_without_a_family(self):
+        class Plain(Distortion):
+            name, parameter, values = "plain", "nothing", (1.0,)
+
+            def distort(self, images, values, draws):
+                return images.clone()
+
+        with pytest.raises(TypeError, match="'plain' has no class attribute `family`"):
+            DistortionBank([Plain()], levels=[1])
+
+    def test_distortion_written_for_levels_fails(self, photo):
+        class Old(Halve):
+            def distort(self, images, levels, draws):
+                return images.clone()
+
+        with pytest.raises(TypeError, match="values"):
+            Old()(photo, 1)
 
     @pytest.mark.parametrize("label", [-1, 122])
     def test_decode(self, bank, label):
@@ -471,5 +695,5 @@ def test_severity_grows_with_level(bank, name):
     crops += [image[70:294, 60:284] for image in (skimage.data.chelsea(), skimage.data.rocket())]
     photos = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2) / 255
     draws = [bank[name].draw(None) for _ in photos]
-    errors = [(bank[name].apply(photos, [level] * 4, draws) - photos).square().mean() for level in range(1, 6)]
+    errors = [(bank[name].distort_batch(photos, [level] * 4, draws) - photos).square().mean() for level in range(1, 6)]
     assert (torch.stack(errors).diff() > 0).all(), errors

@@ -159,13 +159,13 @@ class TestMotionBlur:
     @dtypes
     def test_agrees_with_scipy(self, size, dtype, angle, device):
         images = photos(size, dtype, device)
-        results = MotionBlur().apply(images, LEVELS, [{"angle": angle}] * 5)
+        results = MotionBlur().distort_batch(images, LEVELS, [{"angle": angle}] * 5)
         assert_correlated(results, images, [self.looped_kernel(length, angle) for length in self.LENGTHS])
 
     def test_samples_have_their_own_angles(self):
         images = photos((30, 41))
         angles = [0, 45, 90, 20, 180]
-        results = MotionBlur().apply(images, [5] * 5, [{"angle": angle} for angle in angles])
+        results = MotionBlur().distort_batch(images, [5] * 5, [{"angle": angle} for angle in angles])
         assert_correlated(results, images, [self.looped_kernel(10, angle) for angle in angles])
 
     def test_first_level_leaves_the_image(self):
@@ -194,7 +194,7 @@ every_blur = pytest.mark.parametrize("blur", [GaussianBlur(), LensBlur(), Motion
 def test_blur_grows_with_the_level(blur):
     photo = photos((61, 90))[:1]
     draws = [blur.draw(None)]
-    errors = [(blur.apply(photo, [level], draws) - photo).square().mean().item() for level in LEVELS]
+    errors = [(blur.distort_batch(photo, [level], draws) - photo).square().mean().item() for level in LEVELS]
     assert errors == sorted(errors)
     assert errors[-1] > 4 * errors[1] > 0
 
@@ -203,7 +203,9 @@ def test_blur_grows_with_the_level(blur):
 def test_a_grey_image_is_blurred_like_a_channel(blur):
     images = photos((25, 31))
     draws = [blur.draw(None) for _ in LEVELS]
-    assert torch.equal(blur.apply(images[:, 1:2], LEVELS, draws), blur.apply(images, LEVELS, draws)[:, 1:2])
+    assert torch.equal(
+        blur.distort_batch(images[:, 1:2], LEVELS, draws), blur.distort_batch(images, LEVELS, draws)[:, 1:2]
+    )
 
 
 @every_blur
@@ -218,10 +220,10 @@ def test_input_is_left_alone_and_samples_are_independent(blur):
     images = photos((25, 31), torch.float32)
     before = images.clone()
     draws = [blur.draw(None) for _ in LEVELS]
-    batch = blur.apply(images, LEVELS, draws)
+    batch = blur.distort_batch(images, LEVELS, draws)
     assert torch.equal(images, before)
     for i, level in enumerate(LEVELS):
-        assert torch.equal(blur.apply(images[i : i + 1], [level], draws[i : i + 1]), batch[i : i + 1])
+        assert torch.equal(blur.distort_batch(images[i : i + 1], [level], draws[i : i + 1]), batch[i : i + 1])
 
 
 @every_blur
@@ -230,6 +232,6 @@ def test_cuda_tensors_are_blurred_without_the_host(blur):
     draws = [blur.draw(None) for _ in LEVELS]
     with FakeTensorMode():
         images = torch.empty(5, 3, 25, 31, device="cuda")
-        result = blur.apply(images, LEVELS, draws)
+        result = blur.distort_batch(images, LEVELS, draws)
     assert result.device.type == "cuda"
     assert result.shape == images.shape

@@ -1,4 +1,4 @@
-"""Brighten, darken and mean shift against SciPy, scikit-image and NumPy."""
+"""Brighten, darken, mean shift and exposure against SciPy, scikit-image and NumPy."""
 
 import color_oracles
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from dsmix_aug.distortions.brightness import Brighten, Darken, MeanShift
+from dsmix_aug.distortions.brightness import Brighten, Darken, Exposure, MeanShift
 
 LEVELS = [1, 2, 3, 4, 5]
 TABLES = {
@@ -145,5 +145,48 @@ def test_input_is_not_modified(distortion, channels):
 def test_runs_on_fake_cuda_tensors(distortion, channels):
     with FakeTensorMode(allow_non_fake_inputs=False):
         images = torch.empty(5, channels, 40, 50, device="cuda")
-        result = distortion().apply(images, LEVELS, [{}] * 5)
+        result = distortion().distort_batch(images, LEVELS, [{}] * 5)
     assert (result.device.type, result.shape) == ("cuda", images.shape)
+
+
+class TestExposure:
+    STOPS = (0.5, 1.0, 1.5, 2.0, 3.0)
+
+    @staticmethod
+    def exposed(srgb: np.ndarray, stops: float) -> np.ndarray:
+        """IEC 61966-2-1 to linear light and back, the curve's two parts selected one by one."""
+        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+        linear = np.minimum(linear * 2**stops, 1)
+        return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+    @dtypes
+    @pytest.mark.parametrize("over", [True, False])
+    def test_agrees_with_numpy(self, over, dtype, tolerance, device):
+        images = photos(dtype, device)
+        ours = Exposure().distort_batch(images, LEVELS, [{"over": over}] * 5).cpu().numpy()
+        for image, result, stops in zip(photos().numpy(), ours, self.STOPS, strict=True):
+            # The standard rounds its knee, so that both parts meet to 1e-7 only.
+            np.testing.assert_allclose(
+                result, self.exposed(image, stops if over else -stops), atol=max(tolerance, 2e-7)
+            )
+
+    def test_one_stop_doubles_linear_light(self):
+        """Against scikit-image: Y of XYZ is linear in light."""
+        images = photos() * 0.5
+        for over, factor in ((True, 2.0), (False, 0.5)):
+            result = Exposure().distort_batch(images, [2] * 5, [{"over": over}] * 5)
+            before, after = (skimage.color.rgb2xyz(x.permute(0, 2, 3, 1).numpy()) for x in (images, result))
+            np.testing.assert_allclose(after, factor * before, atol=1e-6)
+
+    def test_both_ways_are_drawn_equally_often(self):
+        generator = torch.Generator().manual_seed(0)
+        over = [Exposure().draw(generator)["over"] for _ in range(2000)]
+        assert abs(sum(over) - 1000) < 5 * 2000**0.5 / 2
+
+    @pytest.mark.parametrize("over", [True, False])
+    def test_severity_grows_with_level(self, over):
+        images = photos()
+        errors = [
+            (Exposure().distort_batch(images, [i] * 5, [{"over": over}] * 5) - images).square().mean() for i in LEVELS
+        ]
+        assert (torch.stack(errors).diff() > 0).all()

@@ -155,7 +155,7 @@ class TestColorSaturationHSV:
     def test_agrees_with_skimage(self, size, dtype, tolerance, device):
         images = photos(size, dtype, device)
         expected = self.saturated(images)
-        unclamped = ColorSaturationHSV().distort(images, LEVELS, [{}] * 5)
+        unclamped = ColorSaturationHSV().distort(images, ColorSaturationHSV.values, [{}] * 5)
         np.testing.assert_allclose(unclamped.cpu().numpy(), expected, atol=tolerance, rtol=0)
         result = ColorSaturationHSV()(images, LEVELS)
         assert result.dtype == dtype
@@ -197,7 +197,7 @@ class TestColorShift:
     @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
     def test_agrees_with_the_definition(self, size, direction, dtype, tolerance, device):
         images = photos(size, dtype, device)
-        result = ColorShift().apply(images, LEVELS, [{"direction": direction}] * 5)
+        result = ColorShift().distort_batch(images, LEVELS, [{"direction": direction}] * 5)
         assert result.dtype == dtype
         scale = np.array(direction) / np.linalg.norm(direction)
         for image, amount, moved in zip(images.cpu().numpy(), self.AMOUNTS, result.cpu().numpy(), strict=True):
@@ -209,14 +209,14 @@ class TestColorShift:
         image = torch.full((1, 3, 40, 40), 0.2, dtype=torch.float64)
         image[..., 30:, :] = 0.9  # would come in at the top
         image[..., 30:] = 0.9  # would come in at the left
-        result = ColorShift().apply(image, [5], [{"direction": (0.8, 0.6)}])
+        result = ColorShift().distort_batch(image, [5], [{"direction": (0.8, 0.6)}])
         assert torch.equal(result[:, :, :8, :8], image[:, :, :8, :8])
         assert not torch.equal(result, image)
 
     def test_the_green_channel_moves_down_and_right_at_edges_only(self):
         image = torch.full((1, 3, 60, 60), 0.2, dtype=torch.float64)
         image[..., 10:20, 10:20] = 0.9
-        result = ColorShift().apply(image, [2], [{"direction": (1.0, 1.0)}])
+        result = ColorShift().distort_batch(image, [2], [{"direction": (1.0, 1.0)}])
         assert torch.equal(result[:, [0, 2]], image[:, [0, 2]])
         moved = (result - image)[0, 1]
         assert moved[20:22, 12:20].min() > 0.1  # below the square: green came
@@ -256,7 +256,7 @@ every_type = pytest.mark.parametrize("distortion", EVERY, ids=lambda distortion:
 def test_strength_grows_with_the_level(distortion):
     photo = torch.from_numpy(skimage.data.astronaut().copy()).permute(2, 0, 1)[None] / 255
     draws = [distortion.draw(None)]
-    errors = [(distortion.apply(photo, [level], draws) - photo).square().mean().item() for level in LEVELS]
+    errors = [(distortion.distort_batch(photo, [level], draws) - photo).square().mean().item() for level in LEVELS]
     assert errors == sorted(errors)
     assert errors[-1] > 1.2 * errors[1] > 0
 
@@ -272,10 +272,10 @@ def test_input_is_left_alone_and_samples_are_independent(distortion):
     images = photos((25, 31), torch.float32)
     before = images.clone()
     draws = [distortion.draw(None) for _ in LEVELS]
-    batch = distortion.apply(images, LEVELS, draws)
+    batch = distortion.distort_batch(images, LEVELS, draws)
     assert torch.equal(images, before)
     for i, level in enumerate(LEVELS):
-        assert torch.equal(distortion.apply(images[i : i + 1], [level], draws[i : i + 1]), batch[i : i + 1])
+        assert torch.equal(distortion.distort_batch(images[i : i + 1], [level], draws[i : i + 1]), batch[i : i + 1])
 
 
 @every_type
@@ -284,6 +284,6 @@ def test_cuda_tensors_are_distorted_without_the_host(distortion):
     draws = [distortion.draw(None) for _ in LEVELS]
     with FakeTensorMode():
         images = torch.empty(5, 3, 25, 31, device="cuda")
-        result = distortion.apply(images, LEVELS, draws)
+        result = distortion.distort_batch(images, LEVELS, draws)
     assert result.device.type == "cuda"
     assert result.shape == images.shape

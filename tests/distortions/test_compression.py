@@ -1,8 +1,9 @@
-"""JPEG and JPEG 2000 against Pillow, which is libjpeg and OpenJPEG with an interface of its own."""
+"""The codecs against Pillow, chroma subsampling against OpenCV and NumPy."""
 
 import io
 import struct
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -10,8 +11,18 @@ import torch
 from PIL import Image
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from dsmix_aug import DistortionBank
 from dsmix_aug.distortions._jpeg import CHROMA_TABLE, LUMA_TABLE, compress_jpeg, quantization_table
-from dsmix_aug.distortions.compression import Jpeg, Jpeg2000, _decode, encode_jpeg, encode_jpeg2000
+from dsmix_aug.distortions.compression import (
+    Avif,
+    ChromaSubsampling,
+    Jpeg,
+    Jpeg2000,
+    WebP,
+    _decode,
+    encode_jpeg,
+    encode_jpeg2000,
+)
 
 QUALITIES = (43, 36, 24, 7, 4)
 RATIOS = (16, 32, 45, 120, 400)
@@ -186,7 +197,7 @@ class TestJpegOnTensors:
     def test_stays_on_cuda(self, shape, dtype):
         with FakeTensorMode(allow_non_fake_inputs=False):
             images = torch.empty(shape, dtype=dtype, device="cuda")
-            result = Jpeg().distort(images, [1, 2, 3, 4, 5], [{}] * 5)
+            result = Jpeg().distort(images, Jpeg.values, [{}] * 5)
         assert (result.device.type, result.shape, result.dtype) == ("cuda", images.shape, dtype)
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -199,3 +210,86 @@ class TestJpegOnTensors:
 def test_file_that_cannot_be_decoded():
     with pytest.raises(RuntimeError, match="a build with JPEG and JPEG 2000"):
         _decode(b"no image")
+
+
+def pillow_webp(pixels: np.ndarray, level: int) -> np.ndarray:
+    return through_pillow(pixels, "WEBP", quality=(50, 30, 15, 5, 0)[level - 1], method=4)
+
+
+def pillow_avif(pixels: np.ndarray, level: int) -> np.ndarray:
+    return through_pillow(pixels, "AVIF", quality=(50, 35, 25, 12, 0)[level - 1], speed=8)
+
+
+class TestPillowCodecs:
+    CODECS = ((WebP, pillow_webp), (Avif, pillow_avif))
+    codecs = pytest.mark.parametrize(("codec", "oracle"), CODECS, ids=["webp", "avif"])
+
+    @codecs
+    @pytest.mark.parametrize("size", [(64, 80), (33, 47), (3, 4), (1, 1)], ids=str)
+    @pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
+    def test_pixels_are_pillows(self, codec, oracle, level, size):
+        pixels = crop(*size)
+        np.testing.assert_array_equal(to_pixels(codec()(to_images(pixels), level))[0], oracle(pixels, level))
+
+    @codecs
+    def test_gray_is_the_gray_image_file(self, codec, oracle):
+        pixels = crop(64, 80, channels=1)
+        expected = oracle(pixels, 3)[..., :1]  # WebP knows colour only: Pillow reads three equal channels
+        np.testing.assert_array_equal(to_pixels(codec()(to_images(pixels), 3))[0], expected)
+
+    @pytest.mark.parametrize("level", [1, 2, 3, 4])
+    def test_webp_is_opencvs_too(self, level):
+        """OpenCV brings a libwebp of its own, so its pixels may differ a little; it knows no quality 0."""
+        pixels = crop(64, 80)
+        quality = (50, 30, 15, 5)[level - 1]
+        file = cv2.imencode(".webp", pixels[..., ::-1], (cv2.IMWRITE_WEBP_QUALITY, quality))[1]
+        expected = cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1].astype(float)
+        ours = to_pixels(WebP()(to_images(pixels), level))[0]
+        assert np.abs(ours - expected).mean() < 0.5
+
+    @codecs
+    def test_severity_grows_with_level(self, codec, oracle):
+        for pixels in PHOTOS.values():
+            images = to_images(np.ascontiguousarray(pixels), copies=5)
+            errors = (codec()(images, [1, 2, 3, 4, 5]) - images).square().mean((1, 2, 3))
+            assert (errors.diff() > 0).all()
+
+    @codecs
+    def test_without_the_codec_the_bank_is_refused(self, codec, oracle, monkeypatch):
+        monkeypatch.delitem(Image.SAVE, codec.format)
+        with pytest.raises(RuntimeError, match=f"{codec.name}: Pillow .* was built without {codec.format}"):
+            DistortionBank(["jpeg", codec.name])
+
+
+class TestChromaSubsampling:
+    SIDES = (2, 4, 8, 16, 32)
+
+    @pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
+    def test_agrees_with_opencv(self, level):
+        side = self.SIDES[level - 1]
+        image = crop(64, 96).astype(np.float32) / 255
+        ycrcb = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+        small = cv2.resize(ycrcb, (96 // side, 64 // side), interpolation=cv2.INTER_AREA)
+        ycrcb[..., 1:] = cv2.resize(small, (96, 64), interpolation=cv2.INTER_NEAREST)[..., 1:]
+        expected = cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB).clip(0, 1)
+        ours = ChromaSubsampling()(torch.from_numpy(image).permute(2, 0, 1), level).permute(1, 2, 0)
+        np.testing.assert_allclose(ours.numpy(), expected, atol=2e-3)  # OpenCV's coefficients have three decimals
+
+    @pytest.mark.parametrize("size", [(33, 47), (5, 70), (1, 1)], ids=str)
+    def test_blocks_at_the_border_are_means_of_what_they_have(self, size):
+        image = crop(*size) / 255
+        luma = image @ [0.299, 0.587, 0.114]
+        expected = np.empty_like(image)
+        for top in range(0, size[0], 8):
+            for left in range(0, size[1], 8):
+                block = slice(top, top + 8), slice(left, left + 8)
+                # Equal Cb and Cr mean an equal difference of each channel to the brightness.
+                expected[block] = luma[block][..., None] + (image[block] - luma[block][..., None]).mean((0, 1))
+        ours = ChromaSubsampling()(to_images(crop(*size), dtype=torch.float64), 3)[0].permute(1, 2, 0)
+        np.testing.assert_allclose(ours.numpy(), expected.clip(0, 1), atol=2e-5)
+
+    def test_levels_of_a_batch_are_independent(self):
+        images = to_images(crop(40, 50), copies=3)
+        batch = ChromaSubsampling()(images, [5, 1, 5])
+        assert torch.equal(batch[0], batch[2])
+        assert torch.equal(batch[1], ChromaSubsampling()(images[1], 1))

@@ -12,7 +12,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dsmix_aug.distortions import _fields
 from dsmix_aug.distortions._denoiser import denoise
-from dsmix_aug.distortions.noise import Denoise, ImpulseNoise, MultiplicativeNoise, WhiteNoise, WhiteNoiseColor
+from dsmix_aug.distortions.noise import (
+    Denoise,
+    ImpulseNoise,
+    MultiplicativeNoise,
+    PoissonGaussianNoise,
+    WhiteNoise,
+    WhiteNoiseColor,
+)
 
 LEVELS = [1, 2, 3, 4, 5]
 WHITE = (0.001, 0.002, 0.003, 0.005, 0.01)
@@ -52,7 +59,7 @@ def fields(monkeypatch) -> dict[str, np.ndarray]:
 
 
 def distort_with_fields(distortion, images: torch.Tensor) -> np.ndarray:
-    return distortion.distort(images, LEVELS, [{"seed": seed} for seed in range(5)]).numpy()
+    return distortion.distort(images, distortion.values, [{"seed": seed} for seed in range(5)]).numpy()
 
 
 class TestInjectedFields:
@@ -80,7 +87,7 @@ class TestInjectedFields:
         images = torch.zeros(1, 3, 2, 2, dtype=torch.float64)
         planes = np.clip(np.array([16, 128, 128]) / 255 + 40 * np.sqrt(0.003), 0, 1)
         expected = np.clip(skimage.color.ycbcr2rgb(planes * 255), 0, 1)
-        result = WhiteNoiseColor().distort(images, [5], [{"seed": 0}])[0, :, 0, 0].numpy()
+        result = WhiteNoiseColor().distort(images, WhiteNoiseColor.values[4:], [{"seed": 0}])[0, :, 0, 0].numpy()
         np.testing.assert_allclose(result, expected, atol=1e-6)
 
     def test_impulse_noise(self, fields):
@@ -215,6 +222,52 @@ class TestStatistics:
         assert not self.noise_on(MultiplicativeNoise(), 0.0, 5).any()
 
 
+class TestPoissonGaussianNoise:
+    SHOT = (0.0008, 0.0015, 0.003, 0.006, 0.012)
+
+    def linear_noise(self, light: float, level: int) -> np.ndarray:
+        """What is left of a constant linear light, in linear light: 24 images of 3x100x100."""
+        gray = torch.full((24, 3, 100, 100), max(1.055 * light ** (1 / 2.4) - 0.055, 0), dtype=torch.float64)
+        noisy = PoissonGaussianNoise()(gray, level).numpy()
+        return np.where(noisy <= 0.04045, noisy / 12.92, ((noisy + 0.055) / 1.055) ** 2.4)
+
+    @pytest.mark.parametrize("level", LEVELS)
+    @pytest.mark.parametrize("light", [0.2, 0.5])
+    def test_mean_and_variance_in_linear_light(self, light, level):
+        shot = self.SHOT[level - 1]
+        variance = shot * light + np.exp(2.18 * np.log(shot) + 1.20)
+        noisy = self.linear_noise(light, level)
+        assert noisy.mean() == pytest.approx(light, abs=5 * np.sqrt(variance / noisy.size))
+        assert noisy.var() == pytest.approx(variance, rel=0.02)
+        assert np.abs(np.corrcoef(noisy.transpose(1, 0, 2, 3).reshape(3, -1))[np.triu_indices(3, 1)]).max() < 0.01
+
+    @pytest.mark.parametrize("level", LEVELS)
+    def test_photons_are_poisson(self, level):
+        """A Poisson count is skewed, which a normal distribution of the same variance is not."""
+        shot, light = self.SHOT[level - 1], 0.4
+        read = np.exp(2.18 * np.log(shot) + 1.20)
+        skewness = stats.poisson(light / shot).stats("s") * (shot * light / (shot * light + read)) ** 1.5
+        assert stats.skew(self.linear_noise(light, level).ravel()) == pytest.approx(skewness, abs=0.02)
+
+    def test_black_has_the_noise_of_readout_only(self):
+        noisy = self.linear_noise(0.0, 5)
+        read = np.exp(2.18 * np.log(0.012) + 1.20)
+        assert (noisy[noisy > 0] ** 2).mean() == pytest.approx(read, rel=0.03)  # half of it is clamped away
+
+    def test_sample_depends_on_its_own_seed_only(self):
+        images = torch.stack([photo(name, torch.float32) for name in ("cat", "coffee", "cat")])
+        draws = [{"seed": seed} for seed in (3, 4, 3)]
+        batch = PoissonGaussianNoise().distort_batch(images, [2, 5, 2], draws)
+        assert torch.equal(batch[0], batch[2])
+        assert torch.equal(PoissonGaussianNoise().distort_batch(images[1:2], [5], draws[1:2])[0], batch[1])
+
+    def test_severity_grows_with_level(self):
+        for name in PHOTOS:
+            images = photo(name).repeat(5, 1, 1, 1)
+            errors = (PoissonGaussianNoise()(images, LEVELS) - images).square().mean((1, 2, 3))
+            assert (errors.diff() > 0.1 * errors[:-1]).all(), (name, errors)
+
+
 class TestDenoiser:
     @pytest.mark.parametrize("level", LEVELS)
     @pytest.mark.parametrize("name", PHOTOS)
@@ -272,11 +325,11 @@ class TestAll:
     def test_sample_depends_on_its_own_seed_alone(self, distortion):
         images = torch.stack([photo(name, torch.float32) for name in ("cat", "coffee", "cat", "cat")])
         draws = [{"seed": seed} for seed in (3, 4, 3, 5)]
-        batch = distortion.distort(images, [2, 5, 2, 2], draws)
+        batch = distortion.distort_batch(images, [2, 5, 2, 2], draws)
         assert torch.equal(batch[0], batch[2])
         assert not torch.equal(batch[0], batch[3])
         for i, level in enumerate([2, 5, 2, 2]):
-            assert torch.equal(distortion.distort(images[i : i + 1], [level], draws[i : i + 1])[0], batch[i])
+            assert torch.equal(distortion.distort_batch(images[i : i + 1], [level], draws[i : i + 1])[0], batch[i])
 
     def test_input_is_not_modified(self, distortion):
         images = photo(dtype=torch.float32).repeat(5, 1, 1, 1)
@@ -297,16 +350,16 @@ class TestAll:
             monkeypatch.setattr(_fields, kind, lambda seeds, shape, like: like.new_empty((len(seeds), *shape)))
         with FakeTensorMode(allow_non_fake_inputs=False):
             images = torch.empty(5, 3, 33, 47, dtype=dtype, device="cuda")
-            result = distortion.distort(images, LEVELS, [{"seed": 0}] * 5)
+            result = distortion.distort(images, distortion.values, [{"seed": 0}] * 5)
         assert (result.device.type, result.shape, result.dtype) == ("cuda", images.shape, dtype)
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
     def test_sample_depends_on_its_own_seed_alone_on_cuda(self, distortion):
         images = photo(dtype=torch.float32).repeat(3, 1, 1, 1).cuda()
         draws = [{"seed": seed} for seed in (3, 4, 3)]
-        batch = distortion.distort(images, [2, 5, 2], draws)
+        batch = distortion.distort_batch(images, [2, 5, 2], draws)
         assert torch.equal(batch[0], batch[2])
-        assert torch.equal(distortion.distort(images[:1], [2], draws[:1])[0], batch[0])
+        assert torch.equal(distortion.distort_batch(images[:1], [2], draws[:1])[0], batch[0])
 
 
 def test_color_noise_needs_color():

@@ -127,6 +127,6 @@ def test_input_is_left_alone_and_samples_are_independent(distortion):
 def test_cuda_tensors_are_distorted_without_the_host(distortion, channels):
     with FakeTensorMode():
         images = torch.empty(5, channels, 25, 31, device="cuda")
-        result = distortion.apply(images, LEVELS, [{}] * 5)
+        result = distortion.distort_batch(images, LEVELS, [{}] * 5)
     assert result.device.type == "cuda"
     assert result.shape == images.shape

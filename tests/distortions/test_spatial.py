@@ -1,4 +1,4 @@
-"""Jitter, patches, pixelation, quantization and blocks against scikit-image, NumPy and plain loops."""
+"""Jitter, patches, pixelation, quantization, blocks and resizing against scikit-image, NumPy and plain loops."""
 
 import itertools
 import math
@@ -13,13 +13,22 @@ import skimage.filters
 import skimage.transform
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from scipy.optimize import minimize
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dsmix_aug.distortions import _fields
 from dsmix_aug.distortions._cubic import displace
 from dsmix_aug.distortions._otsu import multi_otsu
-from dsmix_aug.distortions.spatial import ColorBlock, Jitter, NonEccentricityPatch, Pixelate, Quantization, jitter
+from dsmix_aug.distortions.spatial import (
+    ColorBlock,
+    Jitter,
+    NonEccentricityPatch,
+    Pixelate,
+    Quantization,
+    Resize,
+    jitter,
+)
 
 LEVELS = [1, 2, 3, 4, 5]
 TABLES = {
@@ -63,7 +72,7 @@ def test_severity_grows_with_level(distortion):
     errors = torch.zeros(5)
     for image in photos(128, 144):
         images, draw = image.expand(5, -1, -1, -1), distortion().draw(None)
-        errors += (distortion().apply(images, LEVELS, [draw] * 5) - images).square().mean((1, 2, 3))
+        errors += (distortion().distort_batch(images, LEVELS, [draw] * 5) - images).square().mean((1, 2, 3))
     assert errors[0] > 0
     assert (errors.diff() > 0).all()
 
@@ -83,8 +92,8 @@ def test_input_is_not_modified(distortion, channels, device):
 def test_three_equal_channels_give_what_one_gives(distortion):
     grey = photos(60, 70)[:, :1]
     draws = [distortion().draw(None) for _ in LEVELS]
-    result = distortion().apply(grey.expand(-1, 3, -1, -1), LEVELS, draws)
-    expected = distortion().apply(grey, LEVELS, draws).expand(-1, 3, -1, -1)
+    result = distortion().distort_batch(grey.expand(-1, 3, -1, -1), LEVELS, draws)
+    expected = distortion().distort_batch(grey, LEVELS, draws).expand(-1, 3, -1, -1)
     torch.testing.assert_close(result, expected, atol=1e-6, rtol=0)
 
 
@@ -97,7 +106,7 @@ def test_runs_on_fake_cuda_tensors(distortion, channels, monkeypatch):
     draws = [distortion().draw(None) for _ in LEVELS]
     with FakeTensorMode(allow_non_fake_inputs=False):
         images = torch.empty(5, channels, 60, 70, device="cuda")
-        result = distortion().apply(images, LEVELS, draws)
+        result = distortion().distort_batch(images, LEVELS, draws)
     assert (result.device.type, result.shape) == ("cuda", images.shape)
 
 
@@ -175,7 +184,7 @@ class TestJitter:
         for sample, deviation in enumerate(TABLES[Jitter]):
             for shift in fields[sample]:
                 expected[sample] = displaced(expected[sample], deviation * shift)
-        result = Jitter().apply(images, LEVELS, draws).cpu().numpy()
+        result = Jitter().distort_batch(images, LEVELS, draws).cpu().numpy()
         np.testing.assert_allclose(result, expected.clip(0, 1), atol=1e-12, rtol=0)
 
     @pytest.mark.parametrize("size", [(1, 1), (3, 40), (64, 50)], ids=str)
@@ -218,13 +227,15 @@ class TestNonEccentricityPatch:
             with_patches(image, draw["patches"][:count])
             for image, draw, count in zip(images.cpu().numpy(), draws, TABLES[NonEccentricityPatch], strict=True)
         ]
-        np.testing.assert_array_equal(NonEccentricityPatch().apply(images, LEVELS, draws).cpu().numpy(), expected)
+        np.testing.assert_array_equal(
+            NonEccentricityPatch().distort_batch(images, LEVELS, draws).cpu().numpy(), expected
+        )
 
     @pytest.mark.parametrize("error", [{"view": True}, {"first": 0}, {"rounded": math.floor}], ids=str)
     def test_errors_of_a_port_would_show(self, error):
         images = photos(128, 144)
         draws = [NonEccentricityPatch().draw(None) for _ in LEVELS]
-        result = NonEccentricityPatch().apply(images, LEVELS, draws).numpy()
+        result = NonEccentricityPatch().distort_batch(images, LEVELS, draws).numpy()
         for image, moved, draw, count in zip(images.numpy(), result, draws, TABLES[NonEccentricityPatch], strict=True):
             wrong = with_patches(image, draw["patches"][:count], **error)
             assert (wrong != moved).mean() > 0.02
@@ -235,7 +246,7 @@ class TestNonEccentricityPatch:
         images = photos(*size)
         draws = [{"patches": [[uniforms[0], uniforms[0], uniforms[1], uniforms[1]]] * 100}]
         expected = with_patches(images[0].numpy(), draws[0]["patches"][:20])
-        np.testing.assert_array_equal(NonEccentricityPatch().apply(images[:1], [1], draws)[0].numpy(), expected)
+        np.testing.assert_array_equal(NonEccentricityPatch().distort_batch(images[:1], [1], draws)[0].numpy(), expected)
 
     def test_draws_are_uniform_and_the_same_for_every_level(self):
         patches = np.array([NonEccentricityPatch().draw(None)["patches"] for _ in range(50)])
@@ -472,12 +483,12 @@ class TestColorBlock:
             with_blocks(image, draw["blocks"][:count])
             for image, draw, count in zip(images.cpu().numpy(), draws, TABLES[ColorBlock], strict=True)
         ]
-        np.testing.assert_array_equal(ColorBlock().apply(images, LEVELS, draws).cpu().numpy(), expected)
+        np.testing.assert_array_equal(ColorBlock().distort_batch(images, LEVELS, draws).cpu().numpy(), expected)
 
     def test_other_rounding_would_show(self):
         images = photos(128, 144)
         draws = [ColorBlock().draw(None) for _ in LEVELS]
-        result = ColorBlock().apply(images, LEVELS, draws).numpy()
+        result = ColorBlock().distort_batch(images, LEVELS, draws).numpy()
         for image, covered, draw, count in zip(images.numpy(), result, draws, TABLES[ColorBlock], strict=True):
             assert (with_blocks(image, draw["blocks"][:count], rounded=math.floor) != covered).any()
 
@@ -485,14 +496,14 @@ class TestColorBlock:
         image = torch.zeros(1, 40, 50)
         for uniform, rows, columns in ((0.0, (0, 31), (0, 31)), (1 - 2**-24, (7, 39), (17, 49))):
             draws = [{"blocks": [[uniform, uniform, 0.5, 0.5, 0.5]] * 10}]
-            inside = ColorBlock().apply(image[None], [1], draws)[0, 0] == 0.5
+            inside = ColorBlock().distort_batch(image[None], [1], draws)[0, 0] == 0.5
             expected = torch.zeros(40, 50, dtype=torch.bool)
             expected[rows[0] : rows[1], columns[0] : columns[1]] = True
             assert torch.equal(inside, expected)
 
     def test_later_blocks_cover_earlier_ones(self):
         blocks = [[0.5, 0.5, k / 10, k / 10, k / 10] for k in range(10)]
-        result = ColorBlock().apply(torch.ones(5, 3, 96, 96), LEVELS, [{"blocks": blocks}] * 5)
+        result = ColorBlock().distort_batch(torch.ones(5, 3, 96, 96), LEVELS, [{"blocks": blocks}] * 5)
         for covered, count in zip(result, TABLES[ColorBlock], strict=True):
             torch.testing.assert_close(covered.unique(), torch.tensor([(count - 1) / 10, 1]))
 
@@ -508,3 +519,66 @@ class TestColorBlock:
     def test_smaller_images_are_refused(self, size):
         with pytest.raises(ValueError, match="color_block needs a height and width of at least 32 px"):
             ColorBlock()(torch.rand(3, *size), 1)
+
+
+class TestResize:
+    SCALES = (0.75, 0.5, 0.35, 0.25, 0.15)
+
+    def shrunk_size(self, level: int, height: int, width: int) -> tuple[int, int]:
+        return tuple(max(1, half_up(self.SCALES[level - 1] * side)) for side in (height, width))
+
+    @pytest.mark.parametrize("level", LEVELS)
+    @pytest.mark.parametrize("size", [(61, 90), (48, 64), (2, 3)], ids=str)
+    @pytest.mark.parametrize("kernel", ["bicubic", "bilinear"])
+    def test_agrees_with_pillow(self, kernel, size, level, device):
+        image = photo("coffee", *size).astype(np.float32) / 255
+        height, width = self.shrunk_size(level, *size)
+        expected = []
+        for plane in image:
+            small = Image.fromarray(plane).resize((width, height), Image.Resampling[kernel.upper()])
+            expected.append(np.asarray(small.resize(size[::-1], Image.Resampling[kernel.upper()])))
+        images = torch.from_numpy(image)[None].to(device)
+        ours = Resize().distort_batch(images, [level], [{"kernel": kernel}])[0].cpu().numpy()
+        np.testing.assert_allclose(ours, np.stack(expected).clip(0, 1), atol=2e-6)
+
+    @pytest.mark.parametrize("level", LEVELS)
+    @pytest.mark.parametrize("size", [(61, 90), (48, 64), (1, 1)], ids=str)
+    def test_nearest_agrees_with_exact_arithmetic(self, size, level, device):
+        images = torch.from_numpy(photo("coffee", *size))[None].to(device) / 255
+        expected = images[0].cpu()
+        for dim, (side, shrunk) in enumerate(zip(size, self.shrunk_size(level, *size), strict=True), start=1):
+            for source, target in ((side, shrunk), (shrunk, side)):
+                index = [math.floor(Fraction(2 * i + 1, 2) * Fraction(source, target)) for i in range(target)]
+                expected = expected.index_select(dim, torch.tensor(index))
+        ours = Resize().distort_batch(images, [level], [{"kernel": "nearest"}])[0]
+        assert torch.equal(ours.cpu(), expected)
+
+    @pytest.mark.parametrize("level", LEVELS)
+    def test_area_agrees_with_a_plain_loop(self, level):
+        image = photo("coffee", 31, 44) / 255
+        expected = image
+        for target in (self.shrunk_size(level, 31, 44), (31, 44)):
+            source, expected = expected, np.empty((3, *target))
+            for r, c in np.ndindex(*target):
+                rows = slice(r * source.shape[1] // target[0], -(-(r + 1) * source.shape[1] // target[0]))
+                columns = slice(c * source.shape[2] // target[1], -(-(c + 1) * source.shape[2] // target[1]))
+                expected[:, r, c] = source[:, rows, columns].mean((1, 2))
+        ours = Resize().distort_batch(torch.from_numpy(image)[None], [level], [{"kernel": "area"}])[0]
+        np.testing.assert_allclose(ours.numpy(), expected, atol=1e-12)
+
+    def test_kernels_are_drawn_equally_often(self):
+        generator = torch.Generator().manual_seed(0)
+        drawn = [Resize().draw(generator)["kernel"] for _ in range(4000)]
+        counts = [drawn.count(kernel) for kernel in ("bicubic", "bilinear", "area", "nearest")]
+        assert sum(counts) == 4000
+        assert max(abs(count - 1000) for count in counts) < 5 * (4000 * 0.25 * 0.75) ** 0.5
+
+    @pytest.mark.parametrize("kernel", ["bicubic", "bilinear", "area", "nearest"])
+    def test_severity_grows_with_level(self, kernel):
+        errors = torch.zeros(5)
+        for image in photos(128, 144):
+            images = image.expand(5, -1, -1, -1)
+            errors += (
+                (Resize().distort_batch(images, LEVELS, [{"kernel": kernel}] * 5) - images).square().mean((1, 2, 3))
+            )
+        assert (errors.diff() > 0).all()

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -264,10 +265,69 @@ class TestFiles:
         with pytest.raises(ValueError, match=r"other.safetensors holds no DSMEstimator"):
             DSMEstimator.from_pretrained(path)
 
-    @pytest.mark.parametrize("config", [{**TINY, "depth": 3}, {**TINY, "width": 3}, {**TINY, "embed_dim": -4}, [1]])
-    def test_config_that_does_not_fit(self, estimator, tmp_path, config):
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            ({**TINY, "depth": TINY["depth"] + 1}, r"'blocks.\d.[\w.]+' is missing"),
+            ({**TINY, "depth": 10**6}, "depth should be at most 128 in a file, got 1000000"),
+            ({**TINY, "depth": 10**12}, "depth should be at most 128 in a file"),
+            ({**TINY, "embed_dim": 2**40}, "embed_dim should be at most 8192 in a file"),
+            ({**TINY, "patch_size": 10**9}, "patch_size should be at most 1024 in a file"),
+            ({**TINY, "embed_dim": 8192, "depth": 128}, r"'[\w.]+' should have shape \([\d, ]+\), got"),
+            ({**TINY, "width": 3}, "its sizes should be patch_size, embed_dim, depth, num_heads, got"),
+            ({"depth": 1}, "its sizes should be patch_size, embed_dim, depth, num_heads, got"),
+            ({**TINY, "embed_dim": -4}, "embed_dim should be at least 1, got -4"),
+            ({**TINY, "num_heads": 1.0}, "num_heads should be an integer, got 1.0"),
+            ({**TINY, "num_heads": True}, "num_heads should be an integer, got True"),
+            ([1], "its sizes should be"),
+            (None, "its sizes should be"),
+        ],
+    )
+    def test_config_that_does_not_fit(self, estimator, tmp_path, config, message):
         path = tmp_path / "estimator.safetensors"
         metadata = {"dsmix_aug.DSMEstimator": json.dumps(config)}
         safetensors.torch.save_file(estimator.state_dict(), path, metadata)
-        with pytest.raises(ValueError, match=r"estimator.safetensors does not fit a DSMEstimator"):
+        start = time.monotonic()
+        with pytest.raises(ValueError, match=rf"estimator.safetensors does not fit a DSMEstimator: {message}"):
+            DSMEstimator.from_pretrained(path)
+        assert time.monotonic() - start < 20  # depth 1,000,000 took more than 40 s
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda weight: weight * torch.nan, "'head.weight' has values that are not finite"),
+            (lambda weight: weight / 0, "'head.weight' has values that are not finite"),
+            (lambda weight: weight.long(), "'head.weight' should be torch.float32, got I64|should have one dtype"),
+            (lambda weight: weight.double(), "its tensors should have one dtype, got F32, F64"),
+            (lambda weight: weight[:, :-1].contiguous(), r"'head.weight' should have shape"),
+        ],
+    )
+    def test_tensors_that_do_not_fit(self, estimator, tmp_path, change, message):
+        path = tmp_path / "estimator.safetensors"
+        state = estimator.state_dict()
+        state["head.weight"] = change(state["head.weight"])
+        safetensors.torch.save_file(state, path, {"dsmix_aug.DSMEstimator": json.dumps(TINY)})
+        with pytest.raises(ValueError, match=message):
+            DSMEstimator.from_pretrained(path)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+    def test_other_dtypes(self, estimator, tmp_path, dtype):
+        path = tmp_path / "estimator.safetensors"
+        estimator.to(dtype).save_pretrained(path)
+        loaded = DSMEstimator.from_pretrained(path)
+        assert loaded.head.weight.dtype == (torch.float32 if dtype == torch.float16 else dtype)
+        assert torch.equal(loaded.head.weight.to(dtype), estimator.head.weight)
+
+    def test_files_without_a_format_number_are_read(self, estimator, tmp_path):
+        path = tmp_path / "estimator.safetensors"
+        safetensors.torch.save_file(estimator.state_dict(), path, {"dsmix_aug.DSMEstimator": json.dumps(TINY)})
+        assert torch.equal(DSMEstimator.from_pretrained(path).head.weight, estimator.head.weight)
+
+    def test_a_flipped_bit_is_noticed(self, estimator, tmp_path):
+        path = tmp_path / "estimator.safetensors"
+        estimator.save_pretrained(path)
+        content = bytearray(path.read_bytes())
+        content[-9] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"estimator.safetensors is damaged: .* does not match its checksum"):
             DSMEstimator.from_pretrained(path)

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from dsmix_aug import DistortionBank, RandomDistortion, Reference, SensitivityMap, sensitivity_map
-from dsmix_aug.maps.tv_tensors import wrap_like
+from dsmix_aug._tensors import wrap_like
 
 HEIGHT, WIDTH = 37, 50
 

@@ -12,7 +12,6 @@ from torchvision.transforms import v2
 
 from dsmix_aug import DSMix, Reference, SensitivityMap, functional, sensitivity_map
 from dsmix_aug.maps.patch_grid import pixels_per_patch
-from dsmix_aug.mixing import _device
 
 WEIGHTINGS = ["mass", "retained", "area"]
 
@@ -388,9 +387,7 @@ class TestDevices:
             images, references = torch.empty(2, 4, 3, 50, 70, device="cuda").unbind(0)
             labels = torch.empty(4, dtype=torch.int64, device="cuda")
             dsm = functional.mean_patch_error(images, references, 16)
-            lam = torch.empty(4, dtype=torch.float64, device="cuda")
-            if weighting != "area":
-                lam = _device.mixing_weight(dsm, boxes, drawn["partner"], (50, 70), 16, weighting)
+            lam = transform._weigh(images, dsm, boxes, drawn["partner"])
             params = {**drawn, "lam": lam, "labels": labels, "map": dsm}
             mixed = [transform.transform(leaf, params) for leaf in (images, labels, dsm)]
         assert [tuple(leaf.shape) for leaf in mixed] == [(4, 3, 50, 70), (4, 5), (4, 4, 5)]
@@ -424,7 +421,8 @@ class TestDevices:
     @pytest.mark.parametrize("label", [-1, 5])
     def test_invalid_class_gives_a_row_of_nan_where_values_are_not_checked(self, label):
         labels = torch.tensor([0, label, 2])
-        soft = _device.mix_labels(labels, torch.ones(3, dtype=torch.float64), [2, 0, 1], 5)
+        drawn = {"box": (0, 0, 16, 16), "partner": [2, 0, 1], "lam": torch.ones(3, dtype=torch.float64)}
+        soft = DSMix(num_classes=5).transform(labels, {"labels": labels, **drawn})
         assert soft[1].isnan().all()
 
     @pytest.mark.parametrize("weighting", WEIGHTINGS)

@@ -187,7 +187,7 @@ def test_another_config_under_the_same_name_is_refused(copy, capsys):
         ("nriqa_pipeline.py", ["--data", "a=x.csv", "--data", "a=y.csv"], "--data gives a name twice: a, a"),
         ("nriqa_pipeline.py", ["--data", "a=/nowhere/x.csv"], "there is no file /nowhere/x.csv"),
         ("nriqa_pipeline.py", ["--photos", "/nowhere"], "there is no folder /nowhere"),
-        ("nriqa_pipeline.py", ["--teacher", "nobody"], "teacher should be 'efficientnet_lite0', 'none', the"),
+        ("nriqa_pipeline.py", ["--teacher", "nobody"], "teacher should be 'efficientnet_lite0', 'effic"),
         ("nriqa_pipeline.py", ["--stages", "probe"], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("linear_probe.py", [], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("score_images.py", ["/nowhere.png"], "there is no run in "),

@@ -1,6 +1,6 @@
 """Quality models: from a run to one file and back, and what is refused."""
 
-import json
+import copy
 import runpy
 import sys
 from pathlib import Path
@@ -13,13 +13,29 @@ from PIL import Image
 
 from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.files import file_hash
+from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
 from dsmix_aug.nriqa.networks.backbones import build_backbone
-from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
+from dsmix_aug.nriqa.networks.features import extract_features, pool_features, select_last_map
+from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.quality_model import QualityModel
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def make_model(row, networks, probe):
+    return QualityModel(
+        row=row,
+        backbone="efficientnet_lite0",
+        teacher="efficientnet_lite0",
+        networks=networks,
+        probe=probe,
+        target="MOS",
+        trained_on="toy",
+        remark="a test",
+        score_range=(0.0, 1.0),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +45,12 @@ def model():
     rng = np.random.default_rng(0)
     width = 2 * 4 * sum(networks[0].channels)
     low, mean, coefficients = rng.normal(size=(3, width))
-    probe = LinearProbe(low, low + 1, mean, rng.uniform(1, 2, width), coefficients, 0.5)
-    return QualityModel(
-        row=Row("both", ("teacher", "dsmix")),
-        backbone="efficientnet_lite0",
-        teacher="efficientnet_lite0",
-        networks=networks,
-        probe=probe,
-        target="MOS",
-        trained_on="toy",
-        remark="a test",
-        device="cpu",
-        autocast=False,
-    )
+    probe = LinearProbe(low, low + 1, mean, rng.uniform(1, 2, width), coefficients / width**0.5, 0.5)
+    return make_model(Row("both", ("teacher", "dsmix")), networks, probe)
+
+
+def read(photo):
+    return to_float(read_photo(photo))[None]
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +68,174 @@ def test_one_file_gives_the_same_scores_up_to_half_precision(model, photos, tmp_
     loaded = QualityModel.from_pretrained(path)
     expected = model.score(photos)
     np.testing.assert_allclose(loaded.score(photos), expected, rtol=0.02, atol=0.02 * np.ptp(expected))
-    for name in ("row", "backbone", "teacher", "target", "trained_on", "remark", "autocast"):
+    for name in ("row", "backbone", "teacher", "target", "trained_on", "remark", "score_range", "autocast"):
         assert getattr(loaded, name) == getattr(model, name)
     assert not any(network.training for network in loaded.networks)
     stored = safetensors.torch.load_file(path)
     assert not any(key.startswith("teacher/") for key in stored)  # it comes from its own package
     assert {tensor.dtype for key, tensor in stored.items() if tensor.ndim > 1} == {torch.float16}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_scores_are_those_of_the_probe_on_extracted_features(model, photos):
+    features = [extract_features(network, photos, "cpu") for network in model.networks]
+    arrays = {name: getattr(model.probe, name).double().numpy() for name in ARRAYS}
+    expected = LinearProbe(**arrays, intercept=0.5).predict(np.concatenate(features, axis=1))
+    np.testing.assert_allclose(model.score(photos), expected, rtol=1e-4, atol=1e-4)
+
+
+class TestCall:
+    @pytest.mark.parametrize("autocast", [False, True])
+    def test_a_call_gives_the_scores_of_the_files(self, model, photos, autocast, monkeypatch):
+        monkeypatch.setattr(model, "autocast", autocast)
+        called = [model(read(photo)) for photo in photos]
+        assert [(scores.shape, scores.dtype) for scores in called] == [((1,), torch.float32)] * 2
+        np.testing.assert_allclose(model.score([str(photo) for photo in photos]), torch.cat(called), rtol=1e-5)
+
+    @pytest.mark.parametrize(("autocast", "rounding"), [(False, 1e-5), (True, 1e-3)])
+    def test_a_score_does_not_depend_on_its_batch(self, model, autocast, rounding, monkeypatch):
+        monkeypatch.setattr(model, "autocast", autocast)
+        images = torch.rand(5, 3, 48, 64) * torch.linspace(0.1, 1, 5).view(5, 1, 1, 1)
+        together = model(images)
+        assert together.std() > 30 * rounding
+        for scores in (torch.cat([model(image[None]) for image in images]), model(images.flip(0)).flip(0)):
+            torch.testing.assert_close(scores, together, rtol=0, atol=rounding)
+
+    def test_empty_batch(self, model):
+        assert model(torch.rand(0, 3, 32, 32)).shape == (0,)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+    def test_other_dtypes_are_computed_in_float32(self, model, dtype):
+        images = torch.rand(2, 3, 32, 32).to(dtype)
+        scores = model(images)
+        assert scores.dtype == torch.float32
+        assert torch.equal(scores, model(images.float()))
+
+    def test_an_autocast_around_it_changes_nothing(self, model):
+        images = torch.rand(2, 3, 32, 32)
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = model(images)
+        assert torch.equal(scores, model(images))
+
+    def test_only_the_last_map(self, model, photos):
+        width = 2 * 2 * model.networks[0].channels[-1]
+        rng = np.random.default_rng(1)
+        arrays = [np.full(width, -1.0), np.ones(width), *rng.normal(size=(1, width)), np.ones(width)]
+        probe = LinearProbe(*arrays, rng.normal(size=width), 0.5)
+        last = make_model(Row("last", ("teacher",), last_layer_only=True), model.networks[:1], probe)
+        features = extract_features(model.networks[0], photos, "cpu")
+        expected = probe.predict(select_last_map(features, model.networks[0].channels))
+        np.testing.assert_allclose(last.score(photos), expected, rtol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("images", "error", "message"),
+        [
+            (np.zeros((1, 3, 8, 8)), TypeError, "images should be a tensor, got ndarray"),
+            (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, r"images should be float in \[0, 1\]"),
+            (torch.zeros(3, 8, 8), ValueError, r"images should have shape \(B, 3, H, W\)"),
+            (torch.zeros(1, 1, 8, 8), ValueError, r"images should have shape \(B, 3, H, W\)"),
+            (torch.full((1, 3, 8, 8), 1.01), ValueError, r"values should lie in \[0, 1\], got \[1.01, 1.01\]"),
+            (torch.full((1, 3, 8, 8), np.nan), ValueError, r"values should lie in \[0, 1\], got \[nan, nan\]"),
+            (
+                torch.zeros(1, 3, 8, 8, device="meta"),
+                ValueError,
+                "images should be on the model's device cpu, got meta",
+            ),
+        ],
+    )
+    def test_bad_images(self, model, images, error, message):
+        with pytest.raises(error, match=message):
+            model(images)
+
+
+class TestGradient:
+    def test_it_is_the_slope_of_the_score(self, model):
+        double = copy.deepcopy(model).double()
+        features = torch.cat(
+            [pool_features(network, torch.rand(1, 3, 24, 20).double()) for network in double.networks], 1
+        )
+        low, high = double.probe.low, double.probe.high
+        low.copy_(features[0].quantile(0.2))
+        high.copy_(features[0].quantile(0.8))  # two features of five are clipped
+        images = torch.rand(1, 3, 24, 20, dtype=torch.float64).mul(0.8).add(0.1).requires_grad_()
+        assert double(images).dtype == torch.float64
+        assert torch.autograd.gradcheck(double, images, eps=1e-7, atol=1e-4, fast_mode=True)
+
+    def test_clipped_features_pass_none(self, model):
+        clipped = copy.deepcopy(model)
+        clipped.probe.low.fill_(-2)
+        clipped.probe.high.fill_(-1)  # statistics after ReLU6 and deviations lie above; linear maps may lie below
+        clipped.probe.coefficients[clipped.probe.coefficients != 0] = 1.0
+        images = torch.rand(1, 3, 32, 32, requires_grad=True)
+        free = copy.deepcopy(clipped)
+        free.probe.low.fill_(-1e9)
+        free.probe.high.fill_(1e9)
+        (limited,) = torch.autograd.grad(clipped(images).sum(), images)
+        (unlimited,) = torch.autograd.grad(free(images).sum(), images)
+        assert limited.norm() < unlimited.norm() / 2
+
+    @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+    def test_it_is_finite_for_a_flat_image(self, model, value):
+        images = torch.full((1, 3, 32, 32), value, requires_grad=True)
+        model(images).sum().backward()
+        assert images.grad.isfinite().all()
+
+
+def test_networks_are_frozen(model):
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    whole = torch.nn.Sequential(copy.deepcopy(model)).train()
+    assert not any(module.training for module in whole[0].modules())
+    assert {name.partition(".")[0] for name in model.state_dict()} == {"networks", "probe"}
+
+
+def test_moves_to_a_device(model, device):
+    moved = copy.deepcopy(model).to(device)
+    assert moved.device.type == device
+    images = torch.rand(2, 3, 32, 32)
+    scores = moved(images.to(device))
+    assert scores.device == moved.device
+    torch.testing.assert_close(scores.cpu(), model(images), rtol=1e-3, atol=1e-3)
+
+
+def test_repr_is_one_line(model):
+    assert repr(model) == ("QualityModel(both, 6.7 M parameters, MOS of toy from 0 to 1, higher is better, on cpu)")
+
+
+@pytest.mark.parametrize(
+    ("photos", "got"),
+    [
+        ("photo.png", "should be a sequence of paths, got str"),
+        (Path("photo.png"), "should be a sequence of paths, got PosixPath"),
+        (np.zeros((2, 3, 8, 8)), "should be a sequence of paths, got ndarray"),
+        (torch.zeros(2, 3, 8, 8), "should be a sequence of paths, got Tensor"),
+        ([np.zeros((8, 8, 3))], "should hold paths, got ndarray"),
+        (None, "should be a sequence of paths, got NoneType"),
+    ],
+)
+def test_only_paths_are_scored(model, photos, got):
+    with pytest.raises(TypeError, match=f"photos {got}"):
+        model.score(photos)
+
+
+def test_no_photos_have_no_scores(model):
+    assert model.score([]).shape == (0,)
+
+
+def test_a_missing_photo_is_named(model, photos):
+    with pytest.raises(FileNotFoundError, match=r"nothing.png"):
+        model.score([photos[0], photos[0].with_name("nothing.png")])
+
+
+def test_a_teacher_by_its_name_is_not_stored(model, tmp_path):
+    networks = [model.networks[0], build_teacher("efficientnet_lite1")]
+    width = 4 * sum(sum(network.channels) for network in networks)
+    probe = LinearProbe(np.zeros(width), np.ones(width), np.zeros(width), np.ones(width), np.full(width, 1 / width), 0)
+    model = make_model(Row("teachers", ("teacher", "efficientnet_lite1")), networks, probe)
+    path = tmp_path / "teachers.safetensors"
+    model.save_pretrained(path)
+    assert all(key.startswith("probe/") for key in safetensors.torch.load_file(path))
+    images = torch.rand(2, 3, 48, 48)
+    assert torch.equal(QualityModel.from_pretrained(path)(images), model(images))
 
 
 def test_other_files_are_refused(model, tmp_path):
@@ -80,26 +250,6 @@ def test_other_files_are_refused(model, tmp_path):
     DSMEstimator(8, 16, 1, 2).save_pretrained(estimator)
     with pytest.raises(ValueError, match=r"estimator.safetensors holds no QualityModel"):
         QualityModel.from_pretrained(estimator)
-
-
-@pytest.mark.parametrize("missing", ["probe/mean", "dsmix/network._conv_stem.weight"])
-def test_incomplete_files_are_refused(model, tmp_path, missing):
-    path = tmp_path / "model.safetensors"
-    model.save_pretrained(path)
-    tensors = safetensors.torch.load_file(path)
-    with safetensors.safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-    changed = tmp_path / "changed.safetensors"  # the first file may still be mapped into memory
-    safetensors.torch.save_file({key: value for key, value in tensors.items() if key != missing}, changed, metadata)
-    with pytest.raises(ValueError, match=r"changed.safetensors does not fit a QualityModel"):
-        QualityModel.from_pretrained(changed)
-    description = json.loads(metadata["dsmix_aug.QualityModel"])
-    without = tmp_path / "without.safetensors"
-    safetensors.torch.save_file(
-        tensors, without, {"dsmix_aug.QualityModel": json.dumps({**description, "teacher": "none"})}
-    )
-    with pytest.raises(ValueError, match=r"does not fit a QualityModel: .* needs a teacher"):
-        QualityModel.from_pretrained(without)
 
 
 def run_script(name, *arguments):
@@ -124,11 +274,6 @@ def test_a_run_is_exported_with_checksums(tmp_path):
     run_script("score_images.py", *photo, "--run", tmp_path / "smoke", "--csv", tmp_path / "scores.csv")
     score = float((tmp_path / "scores.csv").read_text().splitlines()[1].split(",")[1])
     assert QualityModel.from_pretrained(files[2]).score(photo)[0] == pytest.approx(score, abs=0.01)
-    for given in (tmp_path / "weights", files[1], files[2]):  # their folder, or either file
-        csv, maps = tmp_path / "again.csv", tmp_path / "maps" / given.name
-        run_script("score_images.py", *photo, "--weights", given, "--csv", csv, "--maps", maps)
-        assert float(csv.read_text().splitlines()[1].split(",")[1]) == pytest.approx(score, abs=0.01)
-        assert len(list(maps.iterdir())) == 1
 
 
 def test_a_run_that_is_not_there_cannot_be_exported(tmp_path, capsys):

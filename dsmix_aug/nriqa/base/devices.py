@@ -22,6 +22,6 @@ def check_device(name: str | torch.device) -> None:
         return
     try:
         torch.zeros(1, device=device).tolist()
-    except (RuntimeError, AssertionError) as error:  # "not compiled with" is an AssertionError
+    except (RuntimeError, AssertionError, ImportError) as error:  # a build without the device raises any of them
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device: {str(name)!r} cannot be used on this machine ({reason})") from error

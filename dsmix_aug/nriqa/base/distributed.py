@@ -9,13 +9,22 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from dsmix_aug.nriqa.base.devices import check_device
+
 
 def start(device: str) -> str:
-    """Join the processes that ``torchrun`` started, if it did, until exit, and return this process's device."""
-    if "RANK" not in os.environ or dist.is_initialized():
+    """Join the processes that ``torchrun`` started, if it did, until exit, and return this process's device.
+
+    Raises:
+        ValueError: If the device is not there.
+    """
+    is_one_of_several = "RANK" in os.environ
+    if is_one_of_several and device.startswith("cuda"):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    check_device(device)
+    if not is_one_of_several or dist.is_initialized():
         return device
     if device.startswith("cuda"):
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     atexit.register(_leave)
@@ -39,8 +48,8 @@ def wait_for_all() -> None:
 
 
 def replicate(module: nn.Module) -> nn.Module:
-    """Return ``module`` such that its gradients are averaged over the processes."""
-    return nn.parallel.DistributedDataParallel(module) if dist.is_initialized() else module
+    """Return ``module`` such that its gradients are averaged over the processes; its buffers are not touched."""
+    return nn.parallel.DistributedDataParallel(module, broadcast_buffers=False) if dist.is_initialized() else module
 
 
 def average(values: Tensor) -> Tensor:

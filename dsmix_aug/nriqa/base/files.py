@@ -9,17 +9,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dsmix_aug._files import TEMPORARY_PREFIX, load_tensors, read_header, replace_when_done, save_tensors
+
+__all__ = [
+    "TEMPORARY_PREFIX",
+    "file_hash",
+    "fingerprint",
+    "load_tensors",
+    "read_header",
+    "read_json",
+    "replace_when_done",
+    "save_tensors",
+    "with_remedy",
+    "write_json",
+    "write_text",
+]
+
 
 @contextmanager
-def replace_when_done(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``, and rename it to ``path`` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp.{path.name}")
+def with_remedy(remedy: str) -> Iterator[None]:
+    """Add to a ``ValueError`` of the block what the user can do about it."""
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}; {remedy}") from error
 
 
 def write_text(path: Path, text: str) -> None:

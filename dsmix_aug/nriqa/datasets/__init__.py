@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dsmix_aug.nriqa.base.extras import require
 
 if TYPE_CHECKING:
-    from dsmix_aug.nriqa.datasets.registry import LOADERS, ScoredSet, load_photos, load_scored_set
+    from dsmix_aug.nriqa.datasets.registry import LOADERS, ScoredSet, check_dataset_name, load_photos, load_scored_set
 
-__all__ = ["LOADERS", "ScoredSet", "load_photos", "load_scored_set"]
+__all__ = ["LOADERS", "ScoredSet", "check_dataset_name", "load_photos", "load_scored_set"]
 
 require("score", "tqdm")
 

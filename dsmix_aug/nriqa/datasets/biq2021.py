@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set, read_csv_table
+from dsmix_aug.nriqa.datasets.csv_table import read_csv_table
+from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
 LAYOUT = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,9 @@ from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
 from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
+
+#: Letters of a photo's name that those of its distorted images keep; a file's name has 255 bytes at most.
+NAME_LENGTH = 64
 
 STAND_IN_NAME = "held-out photos"
 STAND_IN_TARGET = "SSIM to the pristine photo (a stand-in, not a human score)"
@@ -46,7 +50,7 @@ def make_distorted_photos(
         bank = DistortionBank(levels=levels, pristine=False)
         rows: list[dict[str, str]] = []
         for number, photo in enumerate(tqdm(photos, "distort held-out photos", unit="photo")):
-            name = f"{number:03d}_{photo.stem}"
+            name = f"{number:03d}_{_file_name_part(photo.stem)}"
             rows += _distort(read_shrunk(photo, photo_side), name, bank, folder, side, make_generator(seed, name))
         with replace_when_done(table) as temporary:
             pd.DataFrame(rows).to_csv(temporary, index=False)
@@ -75,6 +79,11 @@ def ssim(image: Tensor, reference: Tensor) -> float:
     first, second = (picture.permute(1, 2, 0).numpy() for picture in (image, reference))
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(first, second, channel_axis=2, data_range=255, **settings))
+
+
+def _file_name_part(text: str) -> str:
+    """Return a text as part of a file's name, on any file system and in a CSV file."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text)[:NAME_LENGTH]
 
 
 def _write(image: Tensor, path: Path) -> None:

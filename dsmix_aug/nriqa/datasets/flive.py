@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
-
-from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set, read_csv_table
+from dsmix_aug.nriqa.datasets.csv_table import read_csv_table
+from dsmix_aug.nriqa.datasets.photo_reader import photo_size
+from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
 LAYOUT = (
@@ -44,7 +44,6 @@ def load_flive(folder: Path) -> ScoredSet:
 
 def _is_large(path: Path) -> bool:
     try:
-        with Image.open(path) as file:
-            return max(file.size) > LARGEST_TRAINING_SIDE
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return max(photo_size(path)) > LARGEST_TRAINING_SIDE
+    except OSError:
         return False  # is left out anyway, with a warning that says why

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set, read_csv_table
+from dsmix_aug.nriqa.datasets.csv_table import read_csv_table
+from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
 LAYOUT = "KADID-10k as unpacked: dmos.csv, and images/ with I01_01_01.png and so on"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set, map_split, read_csv_table
+from dsmix_aug.nriqa.datasets.csv_table import read_csv_table
+from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set, map_split
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
 WITH_SPLIT = "koniq10k_distributions_sets.csv"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, list_photos, photo_fingerprint
+from dsmix_aug.nriqa.datasets.photo_listing import describe_ignored, find_photos
+from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, photo_fingerprint
 
 #: One photo of so many is held out.
 HELD_OUT_EVERY = 10
@@ -17,13 +18,15 @@ def load_photo_folder(folder: Path, min_side: int) -> PhotoSet:
         FileNotFoundError: If there is no such folder.
         ValueError: If fewer than two photos can be used: one to train on and one to hold out.
     """
-    photos, skipped = check_photos(list_photos(folder), min_side)
+    listed, ignored = find_photos(folder)
+    photos, skipped = check_photos(listed, min_side)
     if len(photos) < 2:
         raise ValueError(f"{folder} should hold at least 2 photos, to train on one and hold out another, got 1")
     held_out = photos[::HELD_OUT_EVERY]
     training = [path for path in photos if path not in set(held_out)]
+    others = f"; {describe_ignored(ignored)}" if ignored else ""
     return PhotoSet(
-        name=f"{folder} ({len(training)} photos to train, {len(held_out)} held out)",
+        name=f"{folder} ({len(training)} photos to train, {len(held_out)} held out{others})",
         training=tuple(training),
         held_out=tuple(held_out),
         skipped=tuple(skipped),

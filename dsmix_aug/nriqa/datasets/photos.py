@@ -1,22 +1,40 @@
-"""Reading photos: what cannot be read is named in a warning and left out, never fatal and never silent."""
+"""Photos to train on and to score: what cannot be read is named in a warning and left out, never fatal or silent."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
 from dsmix_aug.nriqa.base.files import file_hash, fingerprint
+from dsmix_aug.nriqa.datasets.photo_listing import list_photos
+from dsmix_aug.nriqa.datasets.photo_reader import read_photo
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+__all__ = [
+    "PhotoSet",
+    "ShrunkPhotos",
+    "Skipped",
+    "check_photos",
+    "list_photos",
+    "photo_fingerprint",
+    "random_crop",
+    "read_center",
+    "read_photo",
+    "read_shrunk",
+    "to_float",
+]
+
+#: A warning names so many of the photos that were left out; all are in the list of those skipped.
+NAMED_IN_WARNING = 3
+#: What a :class:`ShrunkPhotos` keeps, in bytes: about 1,800 photos of 384x512 px.
+CACHE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -46,24 +64,36 @@ class PhotoSet:
     fingerprint: str
 
 
-def read_photo(path: Path) -> Tensor:
-    """Read a photo as (3, H, W) uint8 RGB, upright as its EXIF orientation says.
-
-    Raises:
-        OSError: If the file is missing, truncated or no image.
-    """
-    try:
-        with Image.open(path) as file:
-            return F.pil_to_tensor(ImageOps.exif_transpose(file).convert("RGB"))
-    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises for some bad files
-        raise OSError(f"{path} cannot be read: {error}") from error
-
-
-@lru_cache(maxsize=2048)
 def read_shrunk(path: Path, side: int) -> Tensor:
-    """Read a photo and shrink it to the shorter side ``side`` if it is larger; kept in memory, not to be modified."""
-    photo = read_photo(path)
+    """Read a photo and shrink it to the shorter side ``side`` if it is larger."""
+    photo = read_photo(path, reduced_to=2 * side)
     return F.resize(photo, [side], antialias=True) if min(photo.shape[-2:]) > side else photo
+
+
+class ShrunkPhotos:
+    """Photos by path, read as :func:`read_shrunk` does; those used last are kept in memory, not to be modified.
+
+    Args:
+        side: Photos are shrunk to this shorter side in px.
+        cache_bytes: How much is kept.
+    """
+
+    def __init__(self, side: int, cache_bytes: int = CACHE_BYTES) -> None:
+        self.side = side
+        self.cache_bytes = cache_bytes
+        self._kept: OrderedDict[Path, Tensor] = OrderedDict()
+        self._kept_bytes = 0
+
+    def __getitem__(self, path: Path) -> Tensor:
+        if path in self._kept:
+            self._kept.move_to_end(path)
+            return self._kept[path]
+        photo = read_shrunk(path, self.side)
+        self._kept[path] = photo
+        self._kept_bytes += photo.nbytes
+        while self._kept_bytes > self.cache_bytes:
+            self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+        return photo
 
 
 def read_center(path: Path, photo_side: int, side: int) -> Tensor:
@@ -77,23 +107,8 @@ def random_crop(photo: Tensor, side: int, generator: torch.Generator) -> Tensor:
     return photo[:, top : top + side, left : left + side]
 
 
-def list_photos(folder: Path) -> list[Path]:
-    """Return the photos in a folder and its subfolders, by suffix, sorted by name.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If no photo is in it.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
-    if not paths:
-        raise ValueError(f"{folder} holds no photo ({', '.join(PHOTO_SUFFIXES)})")
-    return paths
-
-
 def check_photos(paths: Sequence[Path], min_side: int = 1) -> tuple[list[Path], list[Skipped]]:
-    """Decode every photo once, and part those that can be used from those that cannot, each with a warning.
+    """Decode every photo once, and part those that can be used from those that cannot; one warning names the latter.
 
     Args:
         paths: The photos.
@@ -107,19 +122,21 @@ def check_photos(paths: Sequence[Path], min_side: int = 1) -> tuple[list[Path], 
         reason = _find_fault(path, min_side)
         if reason:
             skipped.append(Skipped(path, reason))
-            warnings.warn(f"skipped {path}: {reason}", stacklevel=2)
         else:
             good.append(path)
+    if skipped:
+        warnings.warn(_describe(skipped, len(paths)), stacklevel=2)
     if not good:
-        raise ValueError(f"none of {len(paths)} photos can be used; the first: {skipped[0].path}: {skipped[0].reason}")
+        first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
+        raise ValueError(f"none of {len(paths)} photos can be used{first}")
     return good, skipped
 
 
 def _find_fault(path: Path, min_side: int) -> str | None:
-    if not path.is_file():
-        return "the file is missing"
     try:
         height, width = read_photo(path).shape[-2:]
+    except FileNotFoundError:
+        return "the file is missing"
     except OSError as error:
         return str(error)
     if min(height, width) < min_side:
@@ -127,9 +144,21 @@ def _find_fault(path: Path, min_side: int) -> str | None:
     return None
 
 
-def photo_fingerprint(paths: Iterable[Path]) -> str:
-    """Return a hash of photos' names and contents."""
-    return fingerprint(*(f"{path.name} {file_hash(path)}" for path in paths))
+def _describe(skipped: Sequence[Skipped], total: int) -> str:
+    named = "; ".join(f"{entry.path}: {entry.reason}" for entry in skipped[:NAMED_IN_WARNING])
+    more = len(skipped) - NAMED_IN_WARNING
+    return f"skipped {len(skipped)} of {total} photos: {named}{f'; and {more} more' if more > 0 else ''}"
+
+
+def photo_fingerprint(paths: Sequence[Path], hashes: Sequence[str] | None = None) -> str:
+    """Return a hash of photos' names and contents.
+
+    Args:
+        paths: The photos.
+        hashes: Their :func:`~dsmix_aug.nriqa.base.files.file_hash`, where it is known.
+    """
+    hashes = [file_hash(path) for path in paths] if hashes is None else hashes
+    return fingerprint(*(f"{path.name} {content}" for path, content in zip(paths, hashes, strict=True)))
 
 
 def to_float(images: Tensor) -> Tensor:

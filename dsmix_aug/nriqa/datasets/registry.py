@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
 from dsmix_aug.nriqa.datasets.tid2013 import load_tid2013
 
+#: Datasets name files of a run, and stand in its pictures.
+DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 #: Loaders of scored datasets by the name that ``--data name=path`` gives: folder as unpacked -> :class:`ScoredSet`.
 LOADERS: dict[str, Callable[[Path], ScoredSet]] = {
     "live": load_live,
@@ -30,6 +34,27 @@ LOADERS: dict[str, Callable[[Path], ScoredSet]] = {
     "flive": load_flive,
     "biq2021": load_biq2021,
 }
+
+
+def check_dataset_name(name: str) -> None:
+    """Check that a name can be part of a file's name and of a picture's text.
+
+    Raises:
+        ValueError: If it is not 1 to 64 of the letters a to z in either case, digits, ``.``, ``_`` and ``-``, the first
+            a letter or a digit.
+
+    Example:
+        >>> from dsmix_aug.nriqa.datasets import check_dataset_name
+        >>> check_dataset_name("koniq10k")
+        >>> check_dataset_name("../koniq")
+        Traceback (most recent call last):
+        ValueError: the name of a dataset should be 1 to 64 letters, digits, ., _ and -, ... got '../koniq'
+    """
+    if not DATASET_NAME.fullmatch(name):
+        raise ValueError(
+            "the name of a dataset should be 1 to 64 letters, digits, ., _ and -, the first a letter or a digit, "
+            f"got {name!r}"
+        )
 
 
 def load_photos(source: str, min_side: int) -> PhotoSet:
@@ -48,20 +73,27 @@ def load_photos(source: str, min_side: int) -> PhotoSet:
     return load_photo_folder(Path(source), min_side)
 
 
-def load_scored_set(name: str, path: Path) -> ScoredSet:
+def load_scored_set(name: str, path: Path, allow_outside: bool = False) -> ScoredSet:
     """Return the scored dataset at ``path``: a CSV file under any name, or the folder of one of :data:`LOADERS`.
+
+    Args:
+        name: Name of the dataset, see :func:`check_dataset_name`.
+        path: The CSV file or folder.
+        allow_outside: Whether a CSV file may list images outside of its folder.
 
     Raises:
         FileNotFoundError: If ``path``, or a part of the dataset in it, is missing.
-        ValueError: If there is no loader of that name and ``path`` is no CSV file, or the data is not as expected.
+        ValueError: If the name cannot be one, there is no loader of that name and ``path`` is not a CSV file, or the
+            data is not as expected.
     """
+    check_dataset_name(name)
     if path.suffix.lower() == ".csv":
-        return load_csv(path, name)
+        return load_csv(path, name, allow_outside=allow_outside)
     if name in LOADERS:
         return LOADERS[name](path)
     raise ValueError(
-        f"data: no loader is called {name!r} (there are: {', '.join(LOADERS)}), and {path} is no .csv file"
+        f"data: no loader is called {name!r} (there are: {', '.join(LOADERS)}), and {path} is not a .csv file"
     )
 
 
-__all__ = ["LOADERS", "ScoredSet", "load_photos", "load_scored_set"]
+__all__ = ["LOADERS", "ScoredSet", "check_dataset_name", "load_photos", "load_scored_set"]

@@ -6,14 +6,18 @@ there are any, ``reference`` (a name that images of one content share) and ``spl
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import DisjointSet
 from scipy.io import loadmat
 
-from dsmix_aug.nriqa.base.files import fingerprint
+from dsmix_aug.nriqa.base.files import file_hash, fingerprint
+from dsmix_aug.nriqa.datasets.photo_listing import walk_files
 from dsmix_aug.nriqa.datasets.photos import check_photos, photo_fingerprint
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
@@ -38,54 +42,11 @@ def find_in_archive(folder: Path, layout: str, *names: str) -> Path:
 
 
 def files_by_lower_name(folder: Path) -> dict[str, str]:
-    """Return the files below a folder, relative to it, by their names in lower case.
+    """Return the files below a folder and linked ones, relative to it, by their names in lower case.
 
     Some archives spell a file in one case and list it in another, which only some file systems forgive.
     """
-    return {
-        path.name.lower(): path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()
-    }
-
-
-def read_csv_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
-    """Read a CSV file of images and scores.
-
-    Args:
-        path: The file.
-        columns: The file's names of the columns to keep -> ``image``, ``score``, ``reference`` or ``split``.
-
-    Raises:
-        ValueError: If it is no CSV file, a column is missing, or a row lacks one or has no finite score.
-    """
-    table = _read_csv(path, dtype={given: str for given, column in columns.items() if column != "score"})
-    if not set(columns) <= set(table):
-        raise ValueError(
-            f"{path} should have the columns {', '.join(columns)}, got {', '.join(map(str, table.columns))}"
-        )
-    table = table[list(columns)].rename(columns=columns)
-    table["score"] = pd.to_numeric(table["score"], errors="coerce").replace([np.inf, -np.inf], np.nan)
-    lacking = table.isna()
-    if lacking.any(axis=None):
-        row = lacking.any(axis=1).idxmax()
-        column = lacking.loc[row].idxmax()
-        raise ValueError(f"{path}: line {row + 2} has no {'finite score' if column == 'score' else column}")
-    return table
-
-
-def csv_columns(path: Path) -> list[str]:
-    """Return the names of a CSV file's columns.
-
-    Raises:
-        ValueError: If it is no CSV file.
-    """
-    return list(_read_csv(path, nrows=0))
-
-
-def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, skipinitialspace=True, **options)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no CSV file ({error})") from error
+    return {path.name.lower(): path.relative_to(folder).as_posix() for path in sorted(walk_files(folder))}
 
 
 def read_mat_variable(path: Path, variable: str) -> np.ndarray:
@@ -116,39 +77,84 @@ def map_split(split: pd.Series, sides: dict[str, str], source: Path) -> pd.Serie
     return mapped
 
 
-def make_scored_set(name: str, target: str, folder: Path, table: pd.DataFrame) -> ScoredSet:
-    """Return the images of a table that can be read, with their scores; the others are named in a warning each.
+def make_scored_set(
+    name: str, target: str, folder: Path, table: pd.DataFrame, allow_outside: bool = False
+) -> ScoredSet:
+    """Return the images of a table that can be read, with their scores; a warning names the others.
+
+    Images whose files are equal byte for byte are of one content, and with them all that share a reference with one of
+    them, so that no split parts them.
 
     Args:
         name: Name of the dataset.
         target: What the scores are, in words.
         folder: What the table's images are relative to.
         table: Columns ``image`` and ``score``, optional ``reference`` and ``split``; see this module.
+        allow_outside: Whether images may lie outside of ``folder``, by ``..`` or absolute paths. Links in the folder
+            are followed in any case.
 
     Raises:
-        ValueError: If an image is listed twice, a score is not finite, no image can be used, or those that can leave
-            a side of the split empty.
+        ValueError: If no image is listed, one is listed twice or lies outside of the folder, a score is not finite, no
+            image can be used, or those that can leave a side of the split empty.
     """
-    if table["image"].duplicated().any():
-        raise ValueError(f"{name}: {table['image'][table['image'].duplicated()].iloc[0]} is listed twice")
+    if table.empty:
+        raise ValueError(f"{name} lists no image")
     if not np.isfinite(table["score"]).all():
         raise ValueError(f"{name}: {table['image'][~np.isfinite(table['score'])].iloc[0]} has no finite score")
-    listed = [folder / image for image in table["image"]]
-    images, skipped = check_photos(listed)
-    usable = set(images)
-    table = table[[image in usable for image in listed]]
+    listed = pd.Series([_place(image, name, folder, allow_outside) for image in table["image"]], table.index)
+    if listed.duplicated().any():
+        raise ValueError(f"{name}: {listed[listed.duplicated()].iloc[0]} is listed twice")
+    images, skipped = check_photos(list(listed))
+    table = table[listed.isin(images)]
     if "split" in table and set(table["split"]) != {"train", "test"}:
         raise ValueError(f"{name}: split should have images of both sides, got only {table['split'].iloc[0]}")
     scores = table["score"].to_numpy(float)
-    groups = table["reference"] if "reference" in table else table["image"]
+    hashes = [file_hash(image) for image in images]
+    groups = _join_equal_files(table["reference"] if "reference" in table else table["image"], hashes)
+    if "split" in table:
+        _warn_of_parted_files(name, images, hashes, table["split"])
     return ScoredSet(
         name=name,
         target=target,
         images=tuple(images),
         scores=scores,
-        groups=tuple(groups),
+        groups=groups,
         split=tuple(table["split"]) if "split" in table else None,
         skipped=tuple(skipped),
-        fingerprint=fingerprint(photo_fingerprint(images), *scores, *groups, *table.get("split", [])),
+        fingerprint=fingerprint(photo_fingerprint(images, hashes), *scores, *groups, *table.get("split", [])),
         root=folder,
     )
+
+
+def _place(image: str, name: str, folder: Path, allow_outside: bool) -> Path:
+    """Return the path of an image of a table, in one spelling; Windows' backslashes part folders as slashes do."""
+    path = Path(os.path.normpath(image.replace("\\", "/")))
+    if path.is_relative_to(folder.absolute()):
+        path = path.relative_to(folder.absolute())
+    if not allow_outside and (path.anchor or ".." in path.parts):
+        raise ValueError(
+            f"{name}: the image {image} lies outside of {folder}; put it there, or a link to its folder, or allow it "
+            "with allow_outside=True"
+        )
+    return folder / path
+
+
+def _join_equal_files(groups: Iterable[str], hashes: Sequence[str]) -> tuple[str, ...]:
+    """Return the groups of files with those made one, under the first one's name, that have a file in common."""
+    groups = list(groups)
+    contents = DisjointSet(dict.fromkeys(groups))
+    group_of: dict[str, str] = {}
+    for group, content_hash in zip(groups, hashes, strict=True):
+        contents.merge(group_of.setdefault(content_hash, group), group)
+    names: dict[str, str] = {}
+    return tuple(names.setdefault(contents[group], group) for group in groups)
+
+
+def _warn_of_parted_files(name: str, images: Sequence[Path], hashes: Sequence[str], split: Iterable[str]) -> None:
+    """Name a file that an official split has on both sides, under two names."""
+    met: dict[str, tuple[Path, str]] = {}
+    for image, content_hash, side in zip(images, hashes, split, strict=True):
+        other, other_side = met.setdefault(content_hash, (image, side))
+        if side != other_side:
+            warnings.warn(f"{name}: {other} and {image} are equal, but on two sides of the split", stacklevel=4)
+            return

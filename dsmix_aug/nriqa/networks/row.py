@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsmix_aug.nriqa.networks.backbones import Backbone
+from dsmix_aug.nriqa.networks.backbones import EFFICIENTNET_LITES, Backbone
 from dsmix_aug.nriqa.networks.features import group_widths, select_last_map
 
 
@@ -17,8 +17,9 @@ class Row:
 
     Attributes:
         title: Name in tables.
-        networks: The networks whose features are joined: names of pre-trainings, ``"teacher"``, or ``"random"`` for
-            the backbone with random weights.
+        networks: The networks whose features are joined: names of pre-trainings, ``"random"`` for the backbone with
+            random weights, ``"teacher"`` for the config's teacher, or another teacher by its name, one of
+            :data:`~dsmix_aug.nriqa.networks.backbones.EFFICIENTNET_LITES`.
         last_layer_only: Whether only the last feature map of each network is used.
         set_back: Whether the pre-trained network is set part of the way back to the weights that it started from, as
             the config's ``trained_share`` says.
@@ -28,6 +29,18 @@ class Row:
     networks: tuple[str, ...]
     last_layer_only: bool = False
     set_back: bool = False
+
+
+def teacher_of(network: str, teacher: str) -> str | None:
+    """Return the name of the teacher that a row's network is, or ``None`` where it is the backbone.
+
+    Args:
+        network: An entry of :attr:`Row.networks`.
+        teacher: The config's teacher.
+    """
+    if network == "teacher":
+        return teacher
+    return network if network in EFFICIENTNET_LITES else None
 
 
 def join_features(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models import MaxVit, VisionTransformer, WeightsEnum
 from torchvision.transforms.v2 import functional as F
 
-from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
+from dsmix_aug.nriqa.networks.backbones import EFFICIENTNET_LITES, Backbone, build_backbone
 
 #: Models that work at the size they were trained at alone; their input is resized to it.
 FIXED_SIZE_MODELS = (VisionTransformer, MaxVit)
@@ -40,8 +40,9 @@ def build_teacher(name: str) -> Backbone | None:
     """Return a frozen teacher in eval mode, or ``None`` for ``"none"``.
 
     Args:
-        name: ``"efficientnet_lite0"``, a torchvision weights name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, the
-            name of a timm model that comes with weights, or ``"none"``.
+        name: ``"efficientnet_lite0"``, ``"efficientnet_lite1"``, ``"efficientnet_lite2"``, a torchvision weights name
+            such as ``"ResNet50_Weights.IMAGENET1K_V2"``, the name of a timm model that comes with weights, or
+            ``"none"``.
 
     Raises:
         ValueError: If there is no such teacher.
@@ -58,7 +59,7 @@ def build_teacher(name: str) -> Backbone | None:
 
 def check_teacher(name: str) -> None:
     """Raise ``ValueError`` if there is no teacher of that name; nothing is loaded or downloaded."""
-    if name in ("none", "efficientnet_lite0"):
+    if not is_downloaded(name):
         return
     if timm.is_model(name):
         if not timm.models.is_model_pretrained(name):
@@ -68,9 +69,15 @@ def check_teacher(name: str) -> None:
         _model_name(torchvision.models.get_weight(name))
     except (ValueError, KeyError, AttributeError) as error:
         raise ValueError(
-            "teacher should be 'efficientnet_lite0', 'none', the name of a timm model or the weights of a torchvision "
-            f"classifier such as 'ResNet50_Weights.IMAGENET1K_V2', got {name!r}"
+            f"teacher should be {', '.join(map(repr, EFFICIENTNET_LITES))}, 'none', the name of a timm model or the "
+            "weights of a torchvision classifier such as 'ResNet50_Weights.IMAGENET1K_V2', "
+            f"got {name!r}"
         ) from error
+
+
+def is_downloaded(name: str) -> bool:
+    """Tell whether a teacher's weights come from the network, unless they were downloaded before."""
+    return name != "none" and name not in EFFICIENTNET_LITES
 
 
 def _model_name(weights: WeightsEnum) -> str:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -14,8 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
-
-from dsmix_aug.nriqa.heat_maps import color_map
 
 SMOOTHING = 0.9
 #: Names of datasets are no formulas, whatever dollar signs they have.
@@ -32,6 +31,19 @@ def encode_photo(image: Tensor) -> str:
 def encode_map(sensitivity: Tensor, size: tuple[int, int], brightest: float) -> str:
     """Return :func:`color_map` as a PNG data URI."""
     return _to_data_uri(color_map(sensitivity, size, brightest), "png")
+
+
+def color_map(sensitivity: Tensor, size: tuple[int, int], brightest: float) -> Image.Image:
+    """Return a (h, w) map as a picture in the colours "magma", each patch a rectangle.
+
+    Args:
+        sensitivity: The map.
+        size: Width and height of the picture in px.
+        brightest: The value of the brightest colour.
+    """
+    values = np.clip(sensitivity.float().numpy() / max(brightest, 1e-12), 0, 1)
+    colored = cv2.applyColorMap((255 * values).astype(np.uint8), cv2.COLORMAP_MAGMA)
+    return Image.fromarray(cv2.cvtColor(colored, cv2.COLOR_BGR2RGB)).resize(size, Image.Resampling.NEAREST)
 
 
 @matplotlib.rc_context(PLAIN_TEXT)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dsmix_aug import DSMix, Reference, sensitivity_map
+from dsmix_aug.mixing.functional import Weighting
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.distorted_photos import ssim
 from dsmix_aug.nriqa.datasets.photos import read_center, read_shrunk, to_float
@@ -30,7 +31,7 @@ SHOWN_CLASSES = (
 MAP_CLASSES = (("white_noise", 5), ("color_block", 5), ("darken", 4), ("jpeg", 5), ("gaussian_blur", 5))
 MIXED_CLASSES = (("jpeg", 5), ("gaussian_blur", 5))
 DRAWS = 20
-WEIGHTINGS = ("mass", "retained", "area")
+WEIGHTINGS: tuple[Weighting, ...] = ("mass", "retained", "area")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def mix(run: Run) -> Mixed:
     labels = [run.bank.encode(*entry) for entry in MIXED_CLASSES]
     images, _ = run.bank(references, labels=labels, generator=make_generator(run.config.seed, "examples"))
 
-    def mix_by(weighting: str, draw: int) -> tuple[Tensor, Tensor, tuple[float, float]]:
+    def mix_by(weighting: Weighting, draw: int) -> tuple[Tensor, Tensor, tuple[float, float]]:
         mixer = DSMix(num_classes=run.bank.num_classes, patch_size=patch_size, weighting=weighting)
         generator = make_generator(run.config.seed, "example of mixing", draw)
         mixed, soft_labels, mixed_references = mixer(

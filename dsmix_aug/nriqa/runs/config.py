@@ -83,9 +83,9 @@ class Config:
             for scoring photos.
         photos: Where pristine photos come from: ``"skimage"`` or a folder.
         data: (name, path) of each scored dataset; none: held-out photos, distorted, scored by their SSIM.
-        teacher: ``"efficientnet_lite0"``, a torchvision weights name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, a
-            timm model name, or ``"none"``.
-        backbone: ``"efficientnet_lite0"`` or a timm model name.
+        teacher: ``"efficientnet_lite0"``, ``"efficientnet_lite1"``, ``"efficientnet_lite2"``, a torchvision weights
+            name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, a timm model name, or ``"none"``.
+        backbone: ``"efficientnet_lite0"`` to ``"efficientnet_lite2"``, or a timm model name.
         initial_weights: What pre-training starts the backbone from.
         photo_side: Photos are shrunk to this shorter side in px when they are read to be distorted.
         patch_size: Side in px of the DSM's patches.

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.csv_files import parse_bool, read_csv
+from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import read_json
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
@@ -115,6 +116,7 @@ class RunFolder:
 
     def estimator(self, device: str = "cpu") -> DSMEstimator:
         """Return the DSM estimator that was trained."""
+        check_device(device)
         return self._read(DSM, self.estimator_path, DSMEstimator.from_pretrained).to(device)
 
     def networks(self, row: str, device: str = "cpu") -> tuple[Backbone, ...]:
@@ -123,8 +125,8 @@ class RunFolder:
         share = self.config.trained_share if chosen.set_back else 1.0
         return tuple(self._network(name, share).to(device) for name in chosen.networks)
 
-    def probe(self, row: str, dataset: str | None = None) -> tuple[LinearProbe, dict[str, str]]:
-        """Return a row's probe, trained on all of a dataset, and its description: row, dataset, target.
+    def probe(self, row: str, dataset: str | None = None) -> tuple[LinearProbe, dict[str, Any]]:
+        """Return a row's probe, trained on all of a dataset, and its description: row, dataset, target, score_range.
 
         Args:
             row: Name of the row.
@@ -153,19 +155,20 @@ class RunFolder:
             device: Where to put the networks.
         """
         name = row or next(iter(self.rows))
+        check_device(device)
         probe, description = self.probe(name, dataset)
         return QualityModel(
             row=self.rows[name],
             backbone=self.config.backbone,
             teacher=self.config.teacher,
-            networks=self.networks(name, device),
+            networks=self.networks(name),
             probe=probe,
             target=description["target"],
             trained_on=description["dataset"],
             remark=self.remark,
-            device=device,
+            score_range=tuple(description["score_range"]),
             autocast=self.config.feature_autocast,
-        )
+        ).to(device)
 
     def log(self, part: str) -> History:
         """Return the losses of each step of a part that trains."""
@@ -243,7 +246,7 @@ class RunFolder:
 
     def checkpoint_path(self, part: str) -> Path:
         """Return the checkpoint of a part that trains, which is there until the part is finished."""
-        return self.folder / part / "checkpoint.pt"
+        return self.folder / part / "checkpoint.safetensors"
 
     def backbone_path(self, pretraining: str) -> Path:
         """Return the backbone that a pre-training wrote."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
+from dsmix_aug.nriqa.base.files import load_tensors
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
+from dsmix_aug.nriqa.networks.row import teacher_of
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining
+
+#: Of the file of a pre-trained backbone.
+KIND = "dsmix_aug.Backbone"
 
 
 def initial_weights(config: Config, pretraining: Pretraining) -> Literal["imagenet", "random"]:
@@ -32,17 +36,18 @@ def build_network(config: Config, name: str, pretrained: Path, share: float) -> 
 
     Args:
         config: The run's config.
-        name: ``"teacher"``, ``"random"`` or the name of a pre-training.
+        name: One of a row's networks, see :class:`~dsmix_aug.nriqa.networks.row.Row`.
         pretrained: The file of the weights of that pre-training.
         share: How much of the pre-training is kept, see :func:`interpolate_weights`.
     """
-    if name == "teacher":
-        teacher = build_teacher(config.teacher)
+    teacher_name = teacher_of(name, config.teacher)
+    if teacher_name is not None:
+        teacher = build_teacher(teacher_name)
         assert teacher is not None  # rows_of leaves such rows out where there is no teacher
         return teacher
     backbone = new_backbone(config, "random")
     if name in PRETRAININGS:
-        state = safetensors.torch.load_file(pretrained)
+        _, state = load_tensors(pretrained, KIND)
         start = initial_weights(config, PRETRAININGS[name])
         if start != "random" and share < 1:
             state = interpolate_weights(new_backbone(config, start).state_dict(), state, share)

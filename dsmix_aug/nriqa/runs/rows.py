@@ -53,6 +53,7 @@ ROWS = {
     },
     "random": Row("random initialisation", ("random",)),
     "teacher": Row("teacher alone", ("teacher",)),
+    "teacher_and_lite1": Row("teacher + EfficientNet-Lite1", ("teacher", "efficientnet_lite1")),
     "teacher_last_layer": Row("teacher alone, last layer", ("teacher",), last_layer_only=True),
 }
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.files import read_json, write_json
+from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, read_json, write_json
+from dsmix_aug.nriqa.base.lock import lock_folder
 from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
 from dsmix_aug.nriqa.datasets.distorted_photos import STAND_IN_NAME, make_distorted_photos
 from dsmix_aug.nriqa.datasets.photo_folder import HELD_OUT_EVERY
@@ -45,6 +46,7 @@ class Run(RunFolder):
             is first used.
 
     Raises:
+        BlockingIOError: If another process runs in the folder.
         FileNotFoundError: If data is missing.
         ValueError: If the folder holds a run with another config or other data, or the data is not as expected or too
             little.
@@ -175,6 +177,9 @@ class Run(RunFolder):
         write_json(self.config_path, content)
 
     def _claim_folder(self) -> None:
+        self._lock = lock_folder(self.folder)  # given up with this object
+        for leftover in self.folder.rglob(f"{TEMPORARY_PREFIX}*"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
         self._write_config()
         sessions = read_json(self.sessions_path) if self.sessions_path.is_file() else []
         write_json(self.sessions_path, [*sessions, _describe_session(self.device)])

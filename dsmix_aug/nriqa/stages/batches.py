@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base.seeds import make_generator
-from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk
+from dsmix_aug.nriqa.datasets.photos import ShrunkPhotos, random_crop
 from dsmix_aug.nriqa.runs.config import LoopConfig
 from dsmix_aug.nriqa.stages.mixing import Mixer
 
@@ -55,7 +55,7 @@ class DistortedCrops(Dataset[Batch]):
         seed: int,
     ) -> None:
         self.photos = list(photos)
-        self.photo_side = photo_side
+        self.shrunk = ShrunkPhotos(photo_side)
         self.crop_size = loop.crop_size
         self.batch_size = loop.batch_size // loop.shards
         self.bank = bank
@@ -74,5 +74,5 @@ class DistortedCrops(Dataset[Batch]):
 
     def _draw_crop(self, generator: torch.Generator) -> Tensor:
         number, flip = (int(torch.randint(limit, (), generator=generator)) for limit in (len(self.photos), 2))
-        crop = random_crop(read_shrunk(self.photos[number], self.photo_side), self.crop_size, generator)
+        crop = random_crop(self.shrunk[self.photos[number]], self.crop_size, generator)
         return crop.flip(-1) if flip else crop

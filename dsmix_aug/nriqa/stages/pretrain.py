@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsmix_aug import DistortionBank, sensitivity_map
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets.photos import to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone
@@ -20,7 +19,7 @@ from dsmix_aug.nriqa.networks.distillation import Distillation
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.folder import PRETRAIN
-from dsmix_aug.nriqa.runs.networks import initial_weights, new_backbone
+from dsmix_aug.nriqa.runs.networks import KIND, initial_weights, new_backbone
 from dsmix_aug.nriqa.runs.rows import Pretraining, pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
@@ -84,9 +83,7 @@ def run_pretrain(run: Run) -> None:
         with run.part(part):
             backbone = _pretrain(run, pretraining, part)
             if distributed.rank() == 0:
-                state = {key: tensor.cpu().contiguous() for key, tensor in backbone.state_dict().items()}
-                with replace_when_done(run.backbone_path(name)) as temporary:
-                    safetensors.torch.save_file(state, temporary)
+                save_tensors(run.backbone_path(name), KIND, name, backbone.state_dict())
 
 
 def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:

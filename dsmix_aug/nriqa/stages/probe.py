@@ -37,7 +37,12 @@ def _probe_row(run: Run, name: str) -> Predictions:
             probe = fit_probe(own[train], widths, scored.scores[train], contents[train])
             parts.append(Predictions.of(name, scored.name, scored, number, test, probe.predict(own[test])))
         probe = fit_probe(own, widths, scored.scores, contents)
-        description = {"row": name, "dataset": scored.name, "target": scored.target}
+        description = {
+            "row": name,
+            "dataset": scored.name,
+            "target": scored.target,
+            "score_range": [float(scored.scores.min()), float(scored.scores.max())],
+        }
         probe.save(run.probe_path(name, scored.name), description)
         for other in run.scored_sets:
             if other is not scored:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +13,14 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.files import replace_when_done, write_text
+from dsmix_aug.nriqa.base.files import write_text
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.runs.config import LoopConfig
 from dsmix_aug.nriqa.runs.folder import History
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch
+from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint, write_checkpoint
+from dsmix_aug.nriqa.stages.shard_buffers import ShardBuffers
 
 GRADIENT_NORM = 1.0
 WARMUP_SHARE = 0.1
@@ -28,7 +29,7 @@ WARMUP_SHARE = 0.1
 def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: Run, part: str) -> History:
     """Train ``objective`` on ``batches``, from the part's last checkpoint where there is one.
 
-    Writes ``checkpoint.pt`` and ``log.jsonl`` to the part's folder, and TensorBoard events to the run's.
+    Writes ``checkpoint.safetensors`` and ``log.jsonl`` to the part's folder, and TensorBoard events to the run's.
 
     Args:
         objective: Called with a :class:`~dsmix_aug.nriqa.stages.batches.Batch` on the run's device, returns the losses
@@ -40,7 +41,7 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
 
     Raises:
         FloatingPointError: If the loss is not finite.
-        ValueError: If the number of processes does not divide ``loop.shards``.
+        ValueError: If the number of processes does not divide ``loop.shards``, or the checkpoint is damaged.
     """
     rank, world_size = distributed.rank(), distributed.world_size()
     if loop.shards % world_size:
@@ -48,8 +49,9 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
     objective.to(run.device).train()
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=loop.learning_rate, weight_decay=loop.weight_decay)
-    checkpoint = run.folder / part / "checkpoint.pt"
-    history = _resume(checkpoint, objective, optimizer)
+    checkpoint = run.folder / part / "checkpoint.safetensors"
+    history = read_checkpoint(checkpoint, objective, optimizer)
+    buffers = ShardBuffers(objective, loop.shards)
     replica = distributed.replicate(objective)
 
     shards = range(rank, loop.shards, world_size)
@@ -63,9 +65,13 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
             group["lr"] = learning_rate
         optimizer.zero_grad()
         losses = {}
+        buffers.begin_step()
         for shard in shards:
             torch.manual_seed(derive_seed(run.config.seed, part, step, shard))  # dropout and the like, also if resumed
+            buffers.begin_shard()
             losses[shard] = _backward(replica, next(loader), run, loop)
+            buffers.end_shard()
+        buffers.end_step()
         nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
         optimizer.step()
         history.append({"step": step, "learning_rate": learning_rate, **_average(list(losses.values()), part, step)})
@@ -75,7 +81,8 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
             for name, value in history[-1].items():
                 writer.add_scalar(name, value, step)
         if (step + 1) % loop.checkpoint_every == 0 and step + 1 < loop.steps and rank == 0:
-            _write_checkpoint(checkpoint, objective, optimizer, history)
+            write_checkpoint(checkpoint, objective, optimizer, history)
+            _write_log(checkpoint.with_name("log.jsonl"), history)
     progress.close()
     if writer:
         writer.close()
@@ -109,22 +116,6 @@ def _average(losses: list[dict[str, Tensor]], part: str, step: int) -> dict[str,
     if not math.isfinite(values[0]):
         raise FloatingPointError(f"{part}: the loss of step {step} is {values[0]}; a lower learning rate may help")
     return dict(zip(names, values, strict=True))
-
-
-def _resume(checkpoint: Path, objective: nn.Module, optimizer: torch.optim.Optimizer) -> History:
-    if not checkpoint.is_file():
-        return []
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    objective.load_state_dict(state["objective"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["history"]
-
-
-def _write_checkpoint(path: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, history: History) -> None:
-    state = {"objective": objective.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
-    with replace_when_done(path) as temporary:
-        torch.save(state, temporary)
-    _write_log(path.with_name("log.jsonl"), history)
 
 
 def _write_log(path: Path, history: History) -> None:

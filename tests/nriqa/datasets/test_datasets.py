@@ -1,5 +1,6 @@
 """Each loader on a tiny tree in its dataset's layout, which the test writes itself, in the formats of the archives."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from dsmix_aug.nriqa.datasets import LOADERS, load_scored_set
 
 
 def write_image(path: Path, width: int = 8, height: int = 8) -> None:
+    """An image that no file of another name equals."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((height, width, 3), len(path.name), np.uint8)).save(path)
+    rng = np.random.default_rng(zlib.crc32(path.name.encode()))
+    Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
 
 
 def relative(images: tuple[Path, ...], folder: Path) -> list[str]:
@@ -35,10 +38,12 @@ LIVE_COUNTS = (("jp2k", 227), ("jpeg", 233), ("wn", 174), ("gblur", 174), ("fast
 def make_live(folder: Path, scores: str = "dmos_realigned.mat") -> None:
     Image.new("RGB", (8, 8)).save(folder / "any.bmp")
     bmp = (folder / "any.bmp").read_bytes()
+    files = 0
     for name, count in LIVE_COUNTS:
         (folder / name).mkdir()
         for number in range(1, count + 1):
-            (folder / name / f"img{number}.bmp").write_bytes(bmp)
+            files += 1
+            (folder / name / f"img{number}.bmp").write_bytes(bmp[:-2] + files.to_bytes(2, "big"))
     pristine = np.zeros((1, 982), np.uint8)
     pristine[0, [226, 227, 981]] = 1  # jp2k/img227, jpeg/img1, fastfading/img174
     variable = "dmos_new" if scores == "dmos_realigned.mat" else "dmos"
@@ -477,7 +482,7 @@ def test_csv_file_under_the_name_of_a_loader(tmp_path):
     ("text", "message"),
     [
         ("image,quality\na.png,1\n", r"columns image and score \(or mos\), got image, quality"),
-        ("", "is no CSV file"),
+        ("", r"is not a CSV file \(it is empty\)"),
         ("image,score\na.png,good\n", "line 2 has no finite score"),
         ("image,score\na.png,1\na.png,2\n", r"a\.png is listed twice"),
         ("image,score,split\na.png,1,train\n", "split should have images of both sides, got only train"),

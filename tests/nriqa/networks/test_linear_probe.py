@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-import safetensors.numpy
+import torch
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from dsmix_aug.nriqa.networks.linear_probe import ALPHAS, LinearProbe, fit_probe
+from dsmix_aug.nriqa.base.files import save_tensors
+from dsmix_aug.nriqa.networks.linear_probe import ALPHAS, KIND, LinearProbe, fit_probe
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,6 @@ def test_round_trip(data, tmp_path):
 
 def test_a_probe_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "probe.safetensors"
-    arrays = {name: np.zeros(3) for name in ("mean", "scale", "coefficients")}
-    safetensors.numpy.save_file(arrays, path, {"intercept": "0.5"})
+    save_tensors(path, KIND, {"intercept": 0.5}, {name: torch.zeros(3) for name in ("mean", "scale", "coefficients")})
     with pytest.raises(ValueError, match="should hold low, high, mean, scale, coefficients, got coefficients, mean"):
         LinearProbe.load(path)

@@ -35,7 +35,10 @@ def run(tmp_path):
     for row in CONFIG.rows:
         low, mean, coefficients = rng.normal(size=(3, WIDTH))
         probe = LinearProbe(low, low + 1, mean, np.ones(WIDTH), coefficients, 0.5)
-        probe.save(run.probe_path(row, "toy set"), {"row": row, "dataset": "toy set", "target": "MOS"})
+        probe.save(
+            run.probe_path(row, "toy set"),
+            {"row": row, "dataset": "toy set", "target": "MOS", "score_range": [0.0, 1.0]},
+        )
     images = [f"a/{number}.png" for number in range(4)]
     entry = {"row": "teacher", "trained_on": "toy set", "tested_on": "toy set", "split": 0}
     table = pd.DataFrame({**entry, "image": images, "target": [1.0, 2, 3, 4], "prediction": [0.1, 0.2, 0.3, 0.4]})

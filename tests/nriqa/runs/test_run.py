@@ -1,12 +1,15 @@
 """Files, seeds, rows and runs: what a run writes before it starts, and when it refuses to."""
 
 import json
+import multiprocessing
 import shutil
+import time
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dsmix_aug.nriqa.base.csv_files import write_csv
@@ -199,7 +202,43 @@ def test_parts_are_finished_only_without_an_error(tmp_path):
     assert not run.is_finished("pretrain/dsmix")
     with run.part("pretrain/dsmix") as folder:
         folder.mkdir(parents=True)
-        (folder / "checkpoint.pt").touch()
+        (folder / "checkpoint.safetensors").touch()
     assert run.is_finished("pretrain/dsmix")
-    assert not (folder / "checkpoint.pt").exists()
+    assert not (folder / "checkpoint.safetensors").exists()
     assert list(run.seconds()) == ["pretrain/dsmix"]
+
+
+def _start(folder, connection):
+    torch.set_num_threads(1)
+    run = Run(folder, SMOKE, Machine())
+    connection.send("started")
+    time.sleep(300)
+    assert run
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the children use one thread
+def test_two_processes_cannot_run_in_one_folder(tmp_path):
+    """The second is refused with the first one's number, until that one is dead; no session is lost."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe()
+    first = context.Process(target=_start, args=(tmp_path, sender))
+    first.start()
+    try:
+        assert receiver.recv() == "started"
+        (tmp_path / ".tmp.1.part").touch()
+        with pytest.raises(BlockingIOError, match=rf"{tmp_path} is in use by process {first.pid}: wait until"):
+            Run(tmp_path, SMOKE, Machine())
+        assert len(json.loads((tmp_path / "sessions.json").read_text())) == 1
+        assert (tmp_path / ".tmp.1.part").exists()  # it may be the first one's
+    finally:
+        first.kill()
+        first.join()
+    Run(tmp_path, SMOKE, Machine())
+    assert len(json.loads((tmp_path / "sessions.json").read_text())) == 2
+    assert not list(tmp_path.rglob(".tmp.*"))
+
+
+def test_a_device_that_is_not_there_is_said_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="device should be one that torch knows"):
+        Run(tmp_path / "run", SMOKE, Machine(device="gpu"))
+    assert not (tmp_path / "run").exists()

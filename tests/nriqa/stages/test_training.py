@@ -1,23 +1,30 @@
 """The training loop: schedule, resuming, sharding and several processes, on a model that takes milliseconds."""
 
 import itertools
+import multiprocessing
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
 from dsmix_aug.nriqa.base import distributed  # noqa: F401  for the script below
+from dsmix_aug.nriqa.networks.linear_probe import fit_probe
 from dsmix_aug.nriqa.runs.config import LoopConfig
 from dsmix_aug.nriqa.runs.folder import read_log
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.stages.batches import Batch
+from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint
 from dsmix_aug.nriqa.stages.training import schedule, train
 
 LOOP = LoopConfig(steps=10, batch_size=8, crop_size=4, learning_rate=1e-2, checkpoint_every=3)
@@ -92,13 +99,55 @@ def test_resumes_to_the_same_numbers(tmp_path, fails_at):
     expected = train_all(tmp_path / "unbroken", unbroken)
     with pytest.raises(KeyboardInterrupt):
         train_all(tmp_path / "broken", Objective(), fails_at=fails_at)
-    assert (tmp_path / "broken" / "part" / "checkpoint.pt").is_file() == (fails_at >= 3)
+    assert (tmp_path / "broken" / "part" / "checkpoint.safetensors").is_file() == (fails_at >= 3)
     torch.manual_seed(123)
     resumed = Objective()
     assert train_all(tmp_path / "broken", resumed) == expected
     assert all(torch.equal(*pair) for pair in zip(unbroken.parameters(), resumed.parameters(), strict=True))
     logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("unbroken", "broken")]
     assert logs[0] == logs[1]
+
+
+@pytest.fixture
+def one_thread():
+    """What forked children can use of torch; and sums are in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the children use one thread
+@pytest.mark.usefixtures("one_thread")
+def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
+    """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
+    loop = replace(LOOP, checkpoint_every=1, shards=2)
+    checkpoint = tmp_path / "killed" / "part" / "checkpoint.safetensors"
+    draw = random.Random(0)
+    for _ in range(10):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
+        process = multiprocessing.get_context("fork").Process(
+            target=train_all, args=(tmp_path / "killed", Normed(), replace(loop, steps=4000))
+        )
+        process.start()
+        while process.is_alive() and not (checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before):
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 0.1))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    resumed, unbroken = Normed(), Normed()
+    steps = len(read_checkpoint(checkpoint, resumed, torch.optim.AdamW(resumed.parameters()))) + 2
+    loop = replace(loop, steps=4000)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(tmp_path / "killed", resumed, loop, fails_at=2 * steps)
+    with pytest.raises(KeyboardInterrupt):
+        train_all(tmp_path / "unbroken", unbroken, loop, fails_at=2 * steps)
+    logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("killed", "unbroken")]
+    assert logs[0] == logs[1]
+    assert len(logs[0].splitlines()) == steps
+    pairs = zip(resumed.state_dict().values(), unbroken.state_dict().values(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
@@ -118,22 +167,40 @@ def test_shards_add_up_to_the_batch(tmp_path):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
+class Normed(nn.Module):
+    """Batch norm, whose buffers each shard updates."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        # Without a bias, whose gradient before a batch norm is rounding errors alone, which AdamW scales up.
+        first = nn.Conv2d(3, 8, 3, bias=False)
+        self.network = nn.Sequential(first, nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
+
+    def forward(self, batch):
+        return {"error": (self.network(batch.images) - batch.labels).square().mean()}
+
+
 SCRIPT = """
 import atexit, os, sys
 sys.path.insert(0, {folder!r})
 from dataclasses import replace
 from pathlib import Path
+import torch
 from torch.distributed import is_initialized
-from test_training import LOOP, Objective, distributed, train_all
+from test_training import LOOP, Normed, distributed, train_all
 end = Path(sys.argv[1] + "-ended-" + os.environ["RANK"])
 atexit.register(lambda: end.write_text("still there" if is_initialized() else "left in time"))
 distributed.start("cpu")
-train_all(sys.argv[1], Objective(dropout=0.0), replace(LOOP, shards=4))
+objective = Normed()
+train_all(sys.argv[1], objective, replace(LOOP, shards=4))
+torch.save(objective.state_dict(), sys.argv[1] + "-state-" + os.environ["RANK"])
 """
 
 
-def test_two_processes_follow_the_curve_of_one(tmp_path):
-    expected = train_all(tmp_path / "one", Objective(dropout=0.0), replace(LOOP, shards=4))
+def test_two_processes_give_the_numbers_of_one(tmp_path):
+    one = Normed()
+    expected = train_all(tmp_path / "one", one, replace(LOOP, shards=4))
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(folder=str(Path(__file__).parent)))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script]
@@ -148,6 +215,25 @@ def test_two_processes_follow_the_curve_of_one(tmp_path):
     assert [(tmp_path / f"two-ended-{rank}").read_text() for rank in range(2)] == ["left in time"] * 2
     history = read_log(tmp_path / "two" / "part" / "log.jsonl")
     assert [entry["loss"] for entry in history] == pytest.approx([entry["loss"] for entry in expected], rel=1e-4)
+    states = [torch.load(tmp_path / f"two-state-{rank}", weights_only=True) for rank in range(2)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    torch.testing.assert_close(states[0], dict(one.state_dict()), rtol=1e-4, atol=1e-6)  # weights and buffers
+    assert states[0]["network.1.num_batches_tracked"] == LOOP.steps
+    assert_same_scores(one, states[0])
+
+
+def assert_same_scores(one, state):
+    """Fit a probe to each network's features: what a run reports depends on buffers as much as on weights."""
+    two = Normed().eval()
+    two.load_state_dict(state)
+    images = torch.rand(40, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    scores = images.mean((1, 2, 3)).double().numpy()
+    predictions = []
+    for objective in (one.eval(), two):
+        with torch.no_grad():
+            features = objective.network[:4](images).numpy()
+        predictions.append(fit_probe(features, [32], scores, np.arange(40)).predict(features))
+    np.testing.assert_allclose(*predictions, atol=1e-4 * np.ptp(scores))
 
 
 @pytest.mark.parametrize("autocast", [False, True])

@@ -1,0 +1,1 @@
+"""The command ``dsmix-aug``: one thin file per subcommand, which imports what it needs when it runs."""

@@ -1,0 +1,89 @@
+"""The workers of ``make-dataset``: each makes all images of a photo and writes them."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from dsmix_aug.cli._dataset_plan import Plan, PlannedImage
+from dsmix_aug.cli._output import encode_image, write_bytes
+from dsmix_aug.cli._photos import Photo
+from dsmix_aug.cli._read import read_at_size
+from dsmix_aug.distortions import DistortionParams
+
+#: Images are distorted in batches of about this many pixels, which bounds the memory of a worker.
+BATCH_PIXELS = 2**20
+
+
+class Outcome(NamedTuple):
+    """What became of a photo.
+
+    ``photo``: its index; ``bytes``: the size of its files; ``skipped``: why it was left out; ``stopped``: why nothing
+    can be written any more.
+    """
+
+    photo: int
+    bytes: int = 0
+    skipped: str | None = None
+    stopped: str | None = None
+
+
+@dataclass(frozen=True)
+class PhotoImages(Dataset[Outcome]):
+    """Making the images of a photo, as a dataset whose items are made by a DataLoader's workers.
+
+    Attributes:
+        photos: The photos.
+        stems: The name of each photo's outputs.
+        plan: Which images are made.
+        size: Width and height of all images, or ``None`` for those of the photos.
+        folder: The dataset's folder, or ``None`` to write nothing: then an item tells how large its files would be.
+    """
+
+    photos: Sequence[Photo]
+    stems: Sequence[str]
+    plan: Plan
+    size: tuple[int, int] | None
+    folder: Path | None
+
+    def __getitem__(self, index: int) -> Outcome:
+        """Make and write the images of a photo."""
+        images = self.plan.images_of(self.stems[index])
+        try:
+            photo = read_at_size(self.photos[index].path, self.size)
+            for name in {image.type for image in images}:
+                self.plan.bank[name].check_image_size(photo)
+        except (OSError, ValueError) as error:
+            return Outcome(index, skipped=str(error))
+        total = 0
+        try:
+            for file, pixels in self._make(self.stems[index], photo, images):
+                content = encode_image(pixels, self.plan.suffix)
+                total += len(content)
+                if self.folder is not None:
+                    write_bytes(content, self.folder / file)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return Outcome(index, skipped="its name is too long")
+            return Outcome(index, stopped=str(error))
+        return Outcome(index, total)
+
+    def _make(self, stem: str, photo: Tensor, images: Sequence[PlannedImage]) -> Iterator[tuple[str, Tensor]]:
+        yield self.plan.reference_of(stem), photo
+        count = max(1, BATCH_PIXELS // photo[0].numel())
+        for start in range(0, len(images), count):
+            batch = images[start : start + count]
+            params = [self._draw(image) for image in batch]
+            distorted = self.plan.bank.apply(photo.expand(len(batch), -1, -1, -1), params)
+            yield from ((image.file, pixels) for image, pixels in zip(batch, distorted, strict=True))
+
+    def _draw(self, image: PlannedImage) -> DistortionParams:
+        generator = torch.Generator().manual_seed(image.seed)
+        return DistortionParams(image.type, image.level, self.plan.bank[image.type].draw(generator))

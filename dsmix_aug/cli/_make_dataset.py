@@ -1,0 +1,187 @@
+"""The work of ``dsmix-aug make-dataset``: what is there already, what is left to do, and the files that end it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import PIL
+import torch
+import torchvision
+from torch.utils.data import DataLoader, Subset
+
+from dsmix_aug._version import __version__
+from dsmix_aug.cli._csv import write_csv
+from dsmix_aug.cli._dataset_images import Outcome, PhotoImages
+from dsmix_aug.cli._dataset_plan import COLUMNS, Plan
+from dsmix_aug.cli._dataset_readme import describe
+from dsmix_aug.cli._messages import complain_of_photos, printable
+from dsmix_aug.cli._photos import Photo, list_photos, output_stems
+from dsmix_aug.cli._progress import Progress
+from dsmix_aug.nriqa.base.files import fingerprint, read_json, write_json, write_text
+
+SETTINGS, SCORES, SKIPPED, README = "dataset.json", "scores.csv", "skipped.csv", "README.md"
+#: Of so many photos the files are measured to tell how much room all will take.
+MEASURED_PHOTOS = 3
+#: Several photos are on their way to each worker, so that none waits.
+PREFETCHED = 4
+
+
+def make_dataset(args: argparse.Namespace) -> int:
+    """Make the dataset or what is left of it, and return the exit code."""
+    plan = Plan(args.seed, None if args.all else args.per_photo, f".{args.format}")
+    photos = list_photos(args.photos)
+    stems = output_stems(photos)
+    folder: Path = args.output
+    _check_apart(folder, args.photos)
+    settings = _settings(plan, args.size, photos)
+    _claim(folder, settings, args.force)
+    images = PhotoImages(photos, stems, plan, args.size, folder)
+    if (folder / SCORES).exists():
+        print(f"{printable(str(folder))} is complete; --force makes it again", file=sys.stderr)
+        return 1 if (folder / SKIPPED).exists() else 0
+
+    left = [index for index, stem in enumerate(stems) if not _is_made(folder, plan, stem)]
+    if len(left) < len(photos):
+        print(f"{len(photos) - len(left)} of {len(photos)} photos are done; going on", file=sys.stderr)
+    _tell_room(images, left, args.workers)
+    skipped = _make_all(images, left, args.workers)
+    _finish(images, settings, skipped)
+    complain_of_photos("make-dataset", [(str(photos[index].path), reason) for index, reason in skipped.items()])
+    count = len(photos) - len(skipped)
+    print(f"{count * plan.images_per_photo} images of {count} photos in {printable(str(folder))}")
+    return 1 if skipped else 0
+
+
+def _check_apart(folder: Path, given: Sequence[str]) -> None:
+    """Raise if the dataset would be written into a folder of photos, and so be read as photos the next time."""
+    for argument in given:
+        if argument != "-" and folder.resolve().is_relative_to(Path(argument).resolve()):
+            raise ValueError(f"--output: {folder} should not be inside the photos' folder {argument}")
+
+
+def _settings(plan: Plan, size: tuple[int, int] | None, photos: Sequence[Photo]) -> dict[str, Any]:
+    """Return all that the files' bytes depend on."""
+    return {
+        "photos": len(photos),
+        "photos_fingerprint": fingerprint(*(f"{photo.name!r} {_file_size(photo.path)}" for photo in photos)),
+        "seed": plan.seed,
+        "images_per_photo": "all" if plan.per_photo is None else plan.per_photo,
+        "size": None if size is None else list(size),
+        "format": plan.suffix[1:],
+        "dsmix_aug": __version__,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
+    }
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _claim(folder: Path, settings: dict[str, Any], force: bool) -> None:
+    """Make sure that the folder is empty, or holds a part of this dataset and no half-written file.
+
+    Raises:
+        FileExistsError: If it holds something else, and ``force`` is not given.
+    """
+    ours = (folder / SETTINGS).exists()
+    if ours and force:
+        for name in ("images", "references"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in (SCORES, SKIPPED, README, SETTINGS):
+            (folder / name).unlink(missing_ok=True)
+    elif ours:
+        there = read_json(folder / SETTINGS)
+        changed = [f"{key} {there.get(key)}, now {value}" for key, value in settings.items() if there.get(key) != value]
+        if changed:
+            raise FileExistsError(f"{folder} holds another dataset ({'; '.join(changed)}); --force makes it anew")
+    elif not force and folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty, and holds no dataset of this command; --force writes into it")
+    write_json(folder / SETTINGS, settings)
+    for half_written in folder.rglob(".tmp.*"):
+        half_written.unlink(missing_ok=True)
+
+
+def _is_made(folder: Path, plan: Plan, stem: str) -> bool:
+    files = [plan.reference_of(stem), *(image.file for image in plan.images_of(stem))]
+    return all((folder / file).exists() for file in files)
+
+
+def _tell_room(images: PhotoImages, left: Sequence[int], workers: int) -> None:
+    """Measure some photos' files, and say how much room all will take.
+
+    Raises:
+        OSError: If there is less.
+    """
+    chosen = [left[i * len(left) // MEASURED_PHOTOS] for i in range(MEASURED_PHOTOS)] if left else []
+    measured = PhotoImages(images.photos, images.stems, images.plan, images.size, folder=None)
+    sizes = [outcome.bytes for outcome in _outcomes(measured, sorted(set(chosen)), workers) if outcome.skipped is None]
+    if not sizes:
+        return
+    needed, free = sum(sizes) / len(sizes) * len(left), shutil.disk_usage(images.folder or ".").free
+    count = len(left) * images.plan.images_per_photo
+    print(f"{count} images to make: about {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free", file=sys.stderr)
+    if needed > free:
+        raise OSError("--output: there is not enough room")
+
+
+def _make_all(images: PhotoImages, left: Sequence[int], workers: int) -> dict[int, str]:
+    """Make the images of the photos that are left, and return why some photos were skipped."""
+    skipped = {}
+    with Progress("make images", len(left)) as progress:
+        for outcome in _outcomes(images, left, workers):
+            if outcome.stopped is not None:
+                raise OSError(f"{outcome.stopped}; the same command goes on from here")
+            if outcome.skipped is not None:
+                skipped[outcome.photo] = outcome.skipped
+            progress.advance()
+    return skipped
+
+
+def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Iterator[Outcome]:
+    """Yield what became of each photo, in order, made by worker processes with one thread each."""
+    if not indices:
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user says how many
+        loader: DataLoader[Outcome] = DataLoader(
+            Subset(images, indices),
+            batch_size=None,
+            collate_fn=_as_it_is,
+            num_workers=min(workers, len(indices)),
+            prefetch_factor=PREFETCHED,
+        )
+        outcomes = iter(loader)
+    try:
+        yield from outcomes
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise OSError("a worker process was killed, perhaps for memory; the same command goes on from here") from error
+
+
+def _as_it_is(outcome: Any) -> Any:
+    return outcome
+
+
+def _finish(images: PhotoImages, settings: dict[str, Any], skipped: dict[int, str]) -> None:
+    """Write README, skipped photos and at last the scores, which mark the dataset as complete."""
+    assert images.folder is not None
+    write_text(images.folder / README, describe(images.plan, settings, len(skipped)))
+    if skipped:
+        rows = ([images.photos[index].name, reason] for index, reason in skipped.items())
+        write_csv(images.folder / SKIPPED, ("photo", "reason"), rows)
+    lines = (row for i, stem in enumerate(images.stems) if i not in skipped for row in images.plan.rows_of(stem))
+    write_csv(images.folder / SCORES, COLUMNS, lines)

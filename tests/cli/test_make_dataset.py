@@ -1,0 +1,202 @@
+"""``dsmix-aug make-dataset``: what it makes, and that neither workers nor kills change a byte of it."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections import namedtuple
+
+import pytest
+import torch
+from cli_helpers import read_files, read_image, run_main, save_photo, start_command
+from PIL import Image, JpegImagePlugin
+
+from dsmix_aug import DistortionBank
+
+#: How often the command is killed in the test of kills; a long run sets more.
+KILLS = int(os.environ.get("DSMIX_AUG_KILLS", "3"))
+
+
+def read_scores(folder):
+    with (folder / "scores.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def many_photos(tmp_path_factory):
+    """Return a folder of 20 photos."""
+    folder = tmp_path_factory.mktemp("many")
+    for seed in range(20):
+        save_photo(folder / f"{seed:02}.png", seed, 160, 120)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(many_photos, tmp_path_factory):
+    """Return the files of a dataset that nothing interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "dataset"
+    assert run_main("make-dataset", many_photos, "-o", out, "--workers", "1") == 0
+    return read_files(out)
+
+
+def test_images_are_those_that_the_table_says(photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run_main("make-dataset", photos, "-o", out, "--per-photo", "7", "--format", "png", "--seed", "5") == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"21 images of 3 photos in {out}\n"
+    assert captured.err.startswith("21 images to make: about ")
+    rows = read_scores(out)
+    assert list(rows[0]) == ["image", "reference", "type", "level", "value", "seed", "opinion"]
+    stems = ("zwölf bäume", "-dash\nline", "sub folder/<script>")
+    assert {row["reference"] for row in rows} == {f"references/{stem}.png" for stem in stems}
+    assert len({row["image"] for row in rows}) == len(rows) == 21
+    bank = DistortionBank()
+    for row in rows:
+        reference, level = read_image(out / row["reference"]), int(row["level"])
+        generator = torch.Generator().manual_seed(int(row["seed"]))
+        expected = bank[row["type"]](reference, level, generator=generator)
+        assert torch.equal(read_image(out / row["image"]), expected)
+        assert float(row["value"]) == bank[row["type"]].values[level - 1]
+        assert level not in bank[row["type"]].identity_levels
+    for stem in stems:
+        assert torch.equal(read_image(out / f"references/{stem}.png"), read_image(photos / f"{stem}.png"))
+    assert set(read_files(out)) == {
+        *(row["image"] for row in rows), *(row["reference"] for row in rows), "scores.csv", "README.md", "dataset.json"
+    }  # fmt: skip
+
+
+def test_all_is_every_type_at_every_level(tmp_path):
+    save_photo(tmp_path / "cat.png", 0, 64, 64)
+    assert run_main("make-dataset", tmp_path / "cat.png", "-o", tmp_path / "out", "--all") == 0
+    made = [(row["type"], row["level"]) for row in read_scores(tmp_path / "out")]
+    assert made == [(name, str(level)) for name in DistortionBank() for level in range(1, 6)]
+
+
+def test_a_jpeg_has_quality_95_and_all_its_colour(tmp_path):
+    save_photo(tmp_path / "cat.png", 0)
+    run_main("make-dataset", tmp_path / "cat.png", "-o", tmp_path / "out", "--per-photo", "1")
+    Image.open(tmp_path / "cat.png").save(tmp_path / "pillow.jpg", quality=95, subsampling=0)
+    for path in (tmp_path / "out").rglob("*.jpg"):
+        with Image.open(path) as made, Image.open(tmp_path / "pillow.jpg") as expected:
+            assert made.quantization == expected.quantization
+            assert JpegImagePlugin.get_sampling(made) == 0
+
+
+def test_size_and_photos_that_cannot_be_used(tmp_path, capsys):
+    save_photo(tmp_path / "in/large.png", 0, width=400, height=390)
+    save_photo(tmp_path / "in/small.png", 1, width=127, height=96)
+    (tmp_path / "in/=broken.png").write_bytes(b"no photo")
+    assert run_main("make-dataset", tmp_path / "in", "-o", tmp_path / "out", "--size", "128x96") == 1
+    captured = capsys.readouterr()
+    assert "5 images of 1 photos" in captured.out
+    assert "small.png: 127x96 px is smaller than 128x96 px" in captured.err
+    assert "=broken.png: " in captured.err
+    with (tmp_path / "out/skipped.csv").open(encoding="utf-8") as file:
+        assert [row["photo"] for row in csv.DictReader(file)] == ["'=broken.png", "small.png"]
+    for file in ("image", "reference"):
+        assert {read_image(tmp_path / "out" / row[file]).shape for row in read_scores(tmp_path / "out")} == {
+            (3, 96, 128)
+        }
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_nothing(workers, many_photos, whole, tmp_path):
+    assert run_main("make-dataset", many_photos, "-o", tmp_path / "out", "--workers", workers) == 0
+    assert read_files(tmp_path / "out") == whole
+
+
+def test_other_photos_change_nothing_of_a_photo(many_photos, whole, tmp_path):
+    assert run_main("make-dataset", many_photos / "07.png", "-o", tmp_path / "out") == 0
+    images = {name: content for name, content in read_files(tmp_path / "out").items() if name.endswith(".jpg")}
+    assert len(images) == 6
+    assert images.items() <= whole.items()
+
+
+def test_kills_change_nothing(many_photos, whole, tmp_path):
+    out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "2")
+    moments = random.Random(0)
+    for kill in range(KILLS):
+        wanted = len(list(out.rglob("*.jpg"))) + moments.randrange(1, 10)
+        with start_command(*arguments) as process:
+            while process.poll() is None and len(list(out.rglob("*.jpg"))) < wanted:
+                time.sleep(0.01)
+            time.sleep(moments.random() / 20)
+            process.send_signal((signal.SIGKILL, signal.SIGTERM)[kill % 2])
+        if process.returncode == 0:
+            break
+        assert not (out / "scores.csv").exists()
+    assert run_main(*arguments) == 0
+    assert read_files(out) == whole
+
+
+def test_ctrl_c_is_one_line_that_says_how_to_go_on(many_photos, whole, tmp_path):
+    out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "2", "--all")
+    with start_command(*arguments) as process:
+        while process.poll() is None and not list(out.rglob("images/*.jpg")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        err = process.stderr.read().decode().splitlines()
+    assert time.monotonic() - start < 10
+    assert process.returncode == 130
+    assert err[1:] == ["dsmix-aug make-dataset: interrupted; the same command goes on from here"]
+
+
+def test_half_written_files_are_removed(many_photos, whole, tmp_path):
+    out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out")
+    assert run_main(*arguments) == 0
+    (out / "scores.csv").unlink()
+    (out / "images/00-jpeg-1.jpg").unlink(missing_ok=True)
+    (out / "references/03.jpg").unlink()
+    (out / "images/.tmp.00-jpeg-1.jpg").write_bytes(b"half")
+    assert run_main(*arguments) == 0
+    assert read_files(out) == whole
+
+
+def test_a_complete_dataset_is_left_alone_unless_forced(many_photos, whole, tmp_path, capsys):
+    out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out")
+    run_main(*arguments)
+    (out / "images/mine.jpg").write_bytes(b"mine")
+    assert run_main(*arguments) == 0
+    assert "is complete; --force makes it again" in capsys.readouterr().err
+    assert run_main(*arguments, "--seed", "1") == 2
+    assert "holds another dataset (seed 0, now 1); --force makes it anew" in capsys.readouterr().err
+    assert run_main(*arguments, "--force") == 0
+    assert read_files(out) == whole
+
+
+def test_another_folder_is_not_touched(many_photos, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("mine")
+    assert run_main("make-dataset", many_photos, "-o", tmp_path / "mine") == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert read_files(tmp_path / "mine") == {"thesis.txt": b"mine"}
+    assert run_main("make-dataset", many_photos, "-o", many_photos / "out") == 2
+    assert "should not be inside the photos' folder" in capsys.readouterr().err
+    assert not (many_photos / "out").exists()
+
+
+def test_a_disk_without_room_is_told_before_any_image(many_photos, tmp_path, monkeypatch, capsys):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**6, 10**6 - 1000, 1000))
+    assert run_main("make-dataset", many_photos, "-o", tmp_path / "out") == 2
+    assert "there is not enough room" in capsys.readouterr().err
+    assert set(read_files(tmp_path / "out")) == {"dataset.json"}
+
+
+def test_the_room_told_is_that_taken(many_photos, whole, tmp_path, capsys):
+    run_main("make-dataset", many_photos, "-o", tmp_path / "out")
+    told = float(capsys.readouterr().err.split("about ")[1].split()[0]) * 1e9
+    taken = sum(len(content) for name, content in whole.items() if name.endswith(".jpg"))
+    assert told == pytest.approx(taken, rel=0.5)
+
+
+def test_settings_and_readme_name_the_versions(whole):
+    settings = json.loads(whole["dataset.json"])
+    assert settings["torch"] == torch.__version__
+    assert settings["photos"] == 20
+    for version in (settings["torch"], settings["opencv"], settings["pillow"], settings["dsmix_aug"]):
+        assert version in whole["README.md"].decode()
