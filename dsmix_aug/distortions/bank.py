@@ -79,6 +79,7 @@ class DistortionBank(Mapping[str, Distortion]):
     Raises:
         TypeError: If ``distortions`` or ``levels`` are of another type.
         ValueError: If a name is unknown or given twice, or a level does not exist.
+        RuntimeError: If Pillow was built without the codec of a distortion (``"webp"``, ``"avif"``).
 
     Source: Lin, Hosu, Saupe, "KADID-10k: A Large-scale Artificially Distorted IQA Database", QoMEX 2019.
 
@@ -301,7 +302,7 @@ class DistortionBank(Mapping[str, Distortion]):
                 self[name].check_image_size(images)
             except ValueError as error:
                 channels, height, width = images.shape[-3:]
-                fits = "not d.needs_color" if channels == 1 else f"d.min_size <= {min(height, width)}"
+                fits = f"d.min_size <= {min(height, width)}" + (" and not d.needs_color" if channels == 1 else "")
                 raise ValueError(
                     f"{error}; a bank of those that take such images: "
                     f"DistortionBank([name for name, d in DistortionBank().items() if {fits}])"
