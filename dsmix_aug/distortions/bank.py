@@ -325,7 +325,7 @@ class DistortionBank(Mapping[str, Distortion]):
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device; only looked at.
             num_distortions: How many, or the least and the most of them, drawn uniformly. A sample of 0 is pristine.
             level_probabilities: How often each of :attr:`levels` is drawn, relative to each other. Default: equally.
-                Levels that leave the image as it is are not drawn.
+                Levels that leave the image as it is are not drawn, nor types that have no other.
             generator: A CPU generator to draw from instead of torch's global one.
 
         Returns:
@@ -404,11 +404,12 @@ class DistortionBank(Mapping[str, Distortion]):
             try:
                 distorted = self[name].distort_batch(images.index_select(0, index), levels, draws)
             except KeyError as error:
-                incomplete = [i for i in members if error.args[0] not in steps[i].draws]
-                if not incomplete:
+                missing = error.args[0] if error.args else None
+                incomplete = [i for i in members if missing not in steps[i].draws]
+                if missing is None or not incomplete:
                     raise
                 raise ValueError(
-                    f"params[{incomplete[0]}]: the draws of {name!r} lack {error.args[0]!r}; make_params makes them"
+                    f"params[{incomplete[0]}]: the draws of {name!r} lack {missing!r}; make_params makes them"
                 ) from None
             images.index_copy_(0, index, distorted)
 
