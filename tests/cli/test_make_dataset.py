@@ -159,9 +159,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(many_photos, whole, tmp_path)
         while process.poll() is None and not list(out.rglob("images/*.jpg")):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        start = time.monotonic()
         err = process.stderr.read().decode().splitlines()
-    assert time.monotonic() - start < 10
     assert process.returncode == 130
     assert err[1:] == ["dsmix-aug make-dataset: interrupted; the same command goes on from here"]
 
