@@ -52,13 +52,15 @@ def output_stems(photos: Iterable[Photo]) -> list[str]:
         ['cat', 'cat_jpg']
     """
     taken: dict[str, Photo] = {}
+    named: dict[str, Photo] = {}
     for photo in photos:
         stem, suffix = os.path.splitext(photo.name)
         if stem in taken:
             stem = f"{stem}_{suffix[1:]}"
-        if stem in taken:
-            raise ValueError(f"PHOTO: {taken[stem].path} and {photo.path} would have outputs of one name")
-        taken[stem] = photo
+        other = named.get(photo.name) or taken.get(stem)
+        if other is not None:
+            raise ValueError(f"PHOTO: {other.path} and {photo.path} would have outputs of one name")
+        taken[stem] = named[photo.name] = photo
     return list(taken)
 
 

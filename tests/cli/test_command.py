@@ -147,8 +147,8 @@ def test_info_tells_damaged_weights(tmp_path, monkeypatch, capsys):
     import dsmix_aug.cli._info
     import dsmix_aug.weights
 
-    for file in dsmix_aug.weights.FOLDER.glob("*S*"):
-        if file.is_file():
+    for file in dsmix_aug.weights.FOLDER.iterdir():
+        if file.suffix in ("", ".safetensors") and file.is_file():
             (tmp_path / file.name).write_bytes(file.read_bytes())
     damaged = next(tmp_path.glob("dsm_estimator-*.safetensors"))
     damaged.write_bytes(damaged.read_bytes()[:-1])

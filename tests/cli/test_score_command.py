@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from cli_helpers import read_files, run_command, run_main, save_photo
+from cli_helpers import read_files, read_image, run_command, run_main, save_photo
 from PIL import Image
 
 from dsmix_aug.nriqa.quality_model import QualityModel
@@ -53,7 +53,9 @@ def test_maps_have_one_scale(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (72, 96, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "in/noise.png")
     assert run_main("score", tmp_path / "in", "--maps", tmp_path / "maps") == 0
-    smooth, noisy = (np.array(Image.open(tmp_path / f"maps/{name}-dsm.png")) for name in ("smooth", "noise"))
+    smooth, noisy = (
+        read_image(tmp_path / f"maps/{name}-dsm.png").permute(1, 2, 0).numpy() for name in ("smooth", "noise")
+    )
     assert (smooth[:, -70:] == noisy[:, -70:]).all()  # the bar and its labels
     assert noisy[20:70, 110:200].mean() > 2 * smooth[20:70, 110:200].mean()
 
