@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dsmix_aug.nriqa.datasets import LOADERS
+from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME, check_count
 from dsmix_aug.nriqa.runs.config import Config, Machine
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import ROWS
@@ -28,9 +29,10 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="a dataset with quality scores: any CSV file with image and score columns, or the unpacked folder of one "
-        f"of {', '.join(LOADERS)}; may be given several times (default: held-out photos, distorted, scored by SSIM as "
-        "a stand-in)",
+        help="a dataset with quality scores: any CSV file with image and score columns; the unpacked folder of one of "
+        f"{', '.join(LOADERS)}; or {OPINIONS_NAME}=N for N images that the distortion bank makes of the pristine "
+        "photos, scored by the mean opinion of their class; may be given several times (default: held-out photos, "
+        "distorted, scored by SSIM as a stand-in)",
     )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="rows to compare (default: the preset's)")
     parser.add_argument("--backbone", help="efficientnet_lite0, _lite1, _lite2 or a timm model (default: the preset's)")
@@ -89,6 +91,8 @@ def make_config(args: argparse.Namespace) -> Config:
 
 def _parse_data(given: str) -> tuple[str, str]:
     name, path = _part(given, "--data", "NAME=PATH")
+    if name == OPINIONS_NAME:
+        return name, str(check_count(path))
     return name, str(Path(path).expanduser().resolve())
 
 

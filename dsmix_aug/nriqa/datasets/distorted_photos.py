@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from PIL import Image
 from skimage.metrics import structural_similarity
 from torch import Tensor
 from tqdm import tqdm
@@ -17,7 +16,7 @@ from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
-from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk
+from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk, write_png
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
 STAND_IN_NAME = "held-out photos"
@@ -63,7 +62,7 @@ def _distort(
     paths = [folder / f"{name}_{distortion}.png" for distortion in classes]
     with ThreadPoolExecutor(2) as pool:
         scores = list(pool.map(ssim, images[changed], references[changed]))
-        list(pool.map(_write, images[changed], paths))
+        list(pool.map(write_png, images[changed], paths))
     return [
         {"image": path.name, "score": f"{score:.6f}", "reference": name, "distortion": distortion}
         for path, score, distortion in zip(paths, scores, classes, strict=True)
@@ -75,8 +74,3 @@ def ssim(image: Tensor, reference: Tensor) -> float:
     first, second = (picture.permute(1, 2, 0).numpy() for picture in (image, reference))
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(first, second, channel_axis=2, data_range=255, **settings))
-
-
-def _write(image: Tensor, path: Path) -> None:
-    with replace_when_done(path) as temporary:
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, compress_level=1)

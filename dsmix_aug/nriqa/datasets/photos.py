@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
-from dsmix_aug.nriqa.base.files import file_hash, fingerprint
+from dsmix_aug.nriqa.base.files import file_hash, fingerprint, replace_when_done
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -130,6 +130,12 @@ def _find_fault(path: Path, min_side: int) -> str | None:
 def photo_fingerprint(paths: Iterable[Path]) -> str:
     """Return a hash of photos' names and contents."""
     return fingerprint(*(f"{path.name} {file_hash(path)}" for path in paths))
+
+
+def write_png(image: Tensor, path: Path) -> None:
+    """Write a (3, H, W) uint8 image as PNG, in one piece."""
+    with replace_when_done(path) as temporary:
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, "PNG", compress_level=1)
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ class Config:
         rows: Names of the rows to compare, from :mod:`dsmix_aug.nriqa.runs.rows`; the first is the one that is offered
             for scoring photos.
         photos: Where pristine photos come from: ``"skimage"`` or a folder.
-        data: (name, path) of each scored dataset; none: held-out photos, distorted, scored by their SSIM.
+        data: (name, path) of each scored dataset, or ``("opinions", number)`` for so many images made of the pristine
+            photos, scored by the opinion of their class; none: held-out photos, distorted, scored by their SSIM.
         teacher: ``"efficientnet_lite0"``, ``"efficientnet_lite1"``, ``"efficientnet_lite2"``, a torchvision weights
             name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, a timm model name, or ``"none"``.
         backbone: ``"efficientnet_lite0"`` to ``"efficientnet_lite2"``, or a timm model name.

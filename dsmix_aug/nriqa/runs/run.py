@@ -19,6 +19,7 @@ from dsmix_aug.nriqa.runs.config import Config, Machine, differences
 from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
 from dsmix_aug.nriqa.datasets.distorted_photos import make_distorted_photos
 from dsmix_aug.nriqa.base.files import read_json, write_json
+from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME, check_count, make_opinion_photos
 from dsmix_aug.nriqa.datasets.photos import Skipped
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.runs.rows import rows_of
@@ -54,7 +55,8 @@ class Run:
         check_teacher(config.teacher)
         check_backbone(config.backbone)
         self.photos = load_photos(config)
-        self._given_sets = [load_scored_set(name, Path(path)) for name, path in config.data]
+        self._opinion_count = next((check_count(text) for name, text in config.data if name == OPINIONS_NAME), 0)
+        self._given_sets = [load_scored_set(name, Path(path)) for name, path in config.data if name != OPINIONS_NAME]
         if distributed.rank() == 0:
             self._claim_folder()
         distributed.wait_for_all()
@@ -67,9 +69,14 @@ class Run:
     @cached_property
     def scored_sets(self) -> list[ScoredSet]:
         """The scored datasets: those of the config, or the stand-in made from held-out photos."""
+        config = self.config
+        if self._opinion_count:
+            folder = self.folder / OPINIONS_NAME
+            made = make_opinion_photos(self.photos, folder, config.photo_side, self._opinion_count, config.seed)
+            by_name = {scored.name: scored for scored in [*self._given_sets, made]}
+            return [by_name[name] for name, _ in config.data]
         if self._given_sets:
             return self._given_sets
-        config = self.config
         stand_in = make_distorted_photos(
             self.photos.held_out[:STAND_IN_PHOTOS],
             self.folder / "held_out",
