@@ -34,6 +34,14 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         "photos, scored by the mean opinion of their class; may be given several times (default: held-out photos, "
         "distorted, scored by SSIM as a stand-in)",
     )
+    parser.add_argument(
+        "--joint",
+        nargs="+",
+        default=[],
+        metavar="NAME[=WEIGHT]",
+        help="fit one more probe to these datasets of --data together, on the scale of the first; WEIGHT is that of "
+        "each image (default: chosen by cross-validation)",
+    )
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="rows to compare (default: the preset's)")
     parser.add_argument("--backbone", help="efficientnet_lite0, _lite1, _lite2 or a timm model (default: the preset's)")
     parser.add_argument(
@@ -83,6 +91,8 @@ def make_config(args: argparse.Namespace) -> Config:
         names = [name for name, _ in changes["data"]]
         if len(set(names)) < len(names):
             raise ValueError(f"--data gives a name twice: {', '.join(names)}")
+    if args.joint:
+        changes["joint"] = tuple(map(_parse_joint, args.joint))
     config = dataclasses.replace(PRESETS[args.preset], **changes)
     for given in args.set:
         config = config.with_setting(*_part(given, "--set", "SETTING=VALUE"))
@@ -94,6 +104,14 @@ def _parse_data(given: str) -> tuple[str, str]:
     if name == OPINIONS_NAME:
         return name, str(check_count(path))
     return name, str(Path(path).expanduser().resolve())
+
+
+def _parse_joint(given: str) -> tuple[str, float | None]:
+    name, sign, weight = given.partition("=")
+    try:
+        return name, float(weight) if sign else None
+    except ValueError as error:
+        raise ValueError(f"--joint should be NAME or NAME=WEIGHT, got {given!r}") from error
 
 
 def _part(given: str, option: str, form: str) -> tuple[str, str]:

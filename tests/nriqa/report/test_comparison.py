@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
 from scipy import stats
 
+from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
 from dsmix_aug.nriqa.runs.presets import PRESETS
 
 N = 60
