@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+#: Weightings of labels. ``"mass"`` and ``"retained"`` are :class:`~dsmix_aug.DSMix`'s own. The others are the mass of a
+#: map that was divided by the mean DSM of its image's class: as it is (``"mass_per_class"``), times how much worse than
+#: the best class people find this class (``"annoyance"``), or averaged with 1, so that a patch counts half by its DSM
+#: and half by its area (``"mass_and_area"``).
+Weighting = Literal["mass", "mass_per_class", "annoyance", "mass_and_area", "retained"]
+
 
 @dataclass(frozen=True)
 class LoopConfig:
@@ -60,11 +66,12 @@ class Config:
         estimator: ``embed_dim``, ``depth`` and ``num_heads`` of the DSM estimator.
         dsm: The loop that trains the DSM estimator.
         pretrain: The loop that trains the backbone, once per trained row.
-        weighting: Weighting of labels in the rows that use :class:`~dsmix_aug.DSMix`: one of the transform's own, or
-            ``"mass_per_class"``, the mass of a map that was divided by the mean DSM of its image's class.
+        weighting: Weighting of labels in the rows that use :class:`~dsmix_aug.DSMix` and name none: one of
+            :data:`Weighting`.
         mix_probability: Share of the batches that are mixed, in the rows that mix.
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
         distillation_weight: Weight of the distillation loss beside the class loss.
+        opinion_weight: Weight of the squared error of the opinion, in the rows that have a head for it.
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
         trained_share: Share of the pre-trained weights in a backbone whose features stand alone; the rest is the
             weights that it started from. 1: the pre-trained ones as they are, as in every row that has several
@@ -90,10 +97,11 @@ class Config:
     patch_size: int = 16
     held_out_side: int = 192
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
-    weighting: Literal["mass", "mass_per_class", "retained"] = "mass_per_class"
+    weighting: Weighting = "mass_per_class"
     mix_probability: float = 1.0
     distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0
+    opinion_weight: float = 1.0
     dsm_weight: float = 10.0
     trained_share: float = 1.0
     feature_autocast: bool = False

@@ -88,7 +88,5 @@ def test_bad_joint(run, joint, message):
 
 
 def test_a_probe_that_was_not_fitted_is_named(run):
-    with pytest.raises(
-        FileNotFoundError, match=r"dataset 'opinions\+toy'; it has: teacher-opinions, "
-    ):
+    with pytest.raises(FileNotFoundError, match=r"dataset 'opinions\+toy'; it has: teacher-opinions, "):
         load_from_run(run.folder, "teacher", "opinions+toy", "cpu")
