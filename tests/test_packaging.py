@@ -26,6 +26,7 @@ for module in pkgutil.walk_packages(dsmix_aug.__path__, "dsmix_aug."):
         importlib.import_module(module.name)
 assert not [name for name in sys.modules if name.startswith("dsmix_aug.nriqa.")], "the library imports the pipeline"
 """
+RECIPES = ("estimate_opinions", "map_cache", "map_variation", "worker_independent_batches")
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
 
 
@@ -104,7 +105,7 @@ def test_code_in_readme_runs_as_written():
     "script",
     [
         "examples/collate_quickstart.py",
-        *(f"docs/recipes/{name}.py" for name in ("map_cache", "map_variation", "worker_independent_batches")),
+        *(f"docs/recipes/{name}.py" for name in RECIPES),
     ],
 )
 def test_documented_scripts_run(script: str, tmp_path: Path):
@@ -128,3 +129,23 @@ def test_import_is_cheap_and_old_names_are_lazy():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'dsmix_aug' has no attribute 'nothing'"):
         _ = dsmix_aug.nothing
+
+
+def test_quality_model_is_exported(tmp_path: Path):
+    """The file's scores are the model's, for a batch of another length."""
+    command = [sys.executable, str(ROOT / "docs/recipes/export_quality_model.py"), "model.pt2", "--size", "48", "64"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    difference = re.search(r"largest difference .*: (\S+)", finished.stdout)[1]
+    assert float(difference) < 1e-5
+    assert (tmp_path / "model.pt2").is_file()
+
+
+def test_quality_model_is_a_metric(tmp_path: Path):
+    pytest.importorskip("torchmetrics")
+    command = [sys.executable, str(ROOT / "docs/recipes/quality_metric.py")]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    values = [float(value) for value in re.findall(r"level \d: (\S+) \(mean of 2 images\)", finished.stdout)]
+    assert len(values) == 3
+    assert values == sorted(values, reverse=True)

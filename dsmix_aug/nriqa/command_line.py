@@ -12,6 +12,7 @@ from typing import Any
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.names import printable
 from dsmix_aug.nriqa.datasets import LOADERS, check_dataset_name
+from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME, check_count
 from dsmix_aug.nriqa.runs.config import Config, Machine, settings
 from dsmix_aug.nriqa.runs.folder import DSM, EVALUATE, PRETRAIN, RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
@@ -21,7 +22,7 @@ from dsmix_aug.nriqa.stages import STAGES
 from dsmix_aug.nriqa.stages.evaluate import caveat, format_table
 
 #: Options that change a config, which a resumed run keeps as it is.
-CHANGES = ("preset", "name", "rows", "backbone", "teacher", "seed", "set")
+CHANGES = ("preset", "name", "joint", "rows", "backbone", "teacher", "seed", "set")
 
 
 def run_pipeline(description: str | None, stages: Sequence[str] | None = None) -> None:
@@ -109,6 +110,8 @@ def make_config(args: argparse.Namespace) -> Config:
         names = [name for name, _ in changes["data"]]
         if len({name.casefold() for name in names}) < len(names):  # some file systems forget the case
             raise ValueError(f"--data gives a name twice: {', '.join(names)}")
+    if args.joint:
+        changes["joint"] = tuple(map(_parse_joint, args.joint))
     config = dataclasses.replace(config, **changes)
     for setting in args.set:
         config = config.with_setting(*_part(setting, "--set", "SETTING=VALUE"))
@@ -135,9 +138,18 @@ def _add_data_arguments(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="a dataset with quality scores: any CSV file with image and score columns, or the unpacked folder of one "
-        f"of {', '.join(LOADERS)}; may be given several times (default: held-out photos, distorted, scored by SSIM as "
-        "a stand-in)",
+        help="a dataset with quality scores: any CSV file with image and score columns; the unpacked folder of one of "
+        f"{', '.join(LOADERS)}; or {OPINIONS_NAME}=N for N images that the distortion bank makes of the pristine "
+        "photos, scored by the mean opinion of their class; may be given several times (default: held-out photos, "
+        "distorted, scored by SSIM as a stand-in)",
+    )
+    group.add_argument(
+        "--joint",
+        nargs="+",
+        default=[],
+        metavar="NAME[=WEIGHT]",
+        help="fit one more probe to these datasets of --data together, on the scale of the first; WEIGHT is that of "
+        "each image (default: chosen by cross-validation)",
     )
 
 
@@ -202,8 +214,18 @@ def _write_report(run: Run) -> None:
 
 def _parse_data(given: str) -> tuple[str, str]:
     name, path = _part(given, "--data", "NAME=PATH")
+    if name == OPINIONS_NAME:
+        return name, str(check_count(path))
     check_dataset_name(name)
     return name, str(Path(path).expanduser().resolve())
+
+
+def _parse_joint(given: str) -> tuple[str, float | None]:
+    name, sign, weight = given.partition("=")
+    try:
+        return name, float(weight) if sign else None
+    except ValueError as error:
+        raise ValueError(f"--joint should be NAME or NAME=WEIGHT, got {given!r}") from error
 
 
 def _part(given: str, option: str, form: str) -> tuple[str, str]:

@@ -74,13 +74,13 @@ class QualityModel(nn.Module):
         target: str,
         trained_on: str,
         remark: str,
-        score_range: tuple[float, float] | None = None,
+        score_range: Sequence[float] | None = None,
         autocast: bool = False,
     ) -> None:
         super().__init__()
         self.row, self.backbone, self.teacher = row, backbone, teacher
         self.target, self.trained_on, self.remark = target, trained_on, remark
-        self.score_range = score_range
+        self.score_range = None if score_range is None else (score_range[0], score_range[1])
         self.autocast = autocast
         self.networks = nn.ModuleList(networks)
         self.probe = ProbeLayer(probe)

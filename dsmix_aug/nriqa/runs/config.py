@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -12,8 +13,14 @@ from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base.devices import check_device
 
 #: Fields of a config that have an option of their own, or say where it comes from.
-NO_SETTINGS = ("preset", "rows", "data")
+NO_SETTINGS = ("preset", "rows", "data", "joint")
 T = TypeVar("T")
+
+#: Weightings of labels. ``"mass"`` and ``"retained"`` are :class:`~dsmix_aug.DSMix`'s own. The others are the mass of a
+#: map that was divided by the mean DSM of its image's class: as it is (``"mass_per_class"``), times how much worse than
+#: the best class people find this class (``"annoyance"``), or averaged with 1, so that a patch counts half by its DSM
+#: and half by its area (``"mass_and_area"``).
+Weighting = Literal["mass", "mass_per_class", "annoyance", "mass_and_area", "retained"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,11 @@ class Config:
         rows: Names of the rows to compare, from :mod:`dsmix_aug.nriqa.runs.rows`; the first is the one that is offered
             for scoring photos.
         photos: Where pristine photos come from: ``"skimage"`` or a folder.
-        data: (name, path) of each scored dataset; none: held-out photos, distorted, scored by their SSIM.
+        data: (name, path) of each scored dataset, or ``("opinions", number)`` for so many images made of the pristine
+            photos, scored by the opinion of their class; none: held-out photos, distorted, scored by their SSIM.
+        joint: (name, weight) of each dataset that one more probe is fitted to together, at least two of those in
+            ``data``; a weight is that of one image, ``None``: chosen by cross-validation. The probe predicts scores on
+            the scale of the first. Empty: no such probe.
         teacher: ``"efficientnet_lite0"``, ``"efficientnet_lite1"``, ``"efficientnet_lite2"``, a torchvision weights
             name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, a timm model name, or ``"none"``.
         backbone: ``"efficientnet_lite0"`` to ``"efficientnet_lite2"``, or a timm model name.
@@ -94,11 +105,12 @@ class Config:
         estimator: Size of the DSM estimator.
         dsm: The loop that trains the DSM estimator.
         pretrain: The loop that trains the backbone, once per trained row.
-        weighting: Weighting of labels in the rows that use :class:`~dsmix_aug.DSMix`: one of the transform's own, or
-            ``"mass_per_class"``, the mass of a map that was divided by the mean DSM of its image's class.
+        weighting: Weighting of labels in the rows that use :class:`~dsmix_aug.DSMix` and name none: one of
+            :data:`Weighting`.
         mix_probability: Share of the batches that are mixed, in the rows that mix.
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
         distillation_weight: Weight of the distillation loss beside the class loss.
+        opinion_weight: Weight of the squared error of the opinion, in the rows that have a head for it.
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
         trained_share: Share of the pre-trained weights in the rows whose network is set back
             (:attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`); the rest is the weights that it started from. 1: the
@@ -115,6 +127,7 @@ class Config:
     estimator: EstimatorConfig
     photos: str = "skimage"
     data: tuple[tuple[str, str], ...] = ()
+    joint: tuple[tuple[str, float | None], ...] = ()
     teacher: str = "efficientnet_lite0"
     backbone: str = "efficientnet_lite0"
     initial_weights: Literal["imagenet", "random"] = "imagenet"
@@ -122,10 +135,11 @@ class Config:
     patch_size: int = 16
     held_out_side: int = 192
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
-    weighting: Literal["mass", "mass_per_class", "retained"] = "mass_per_class"
+    weighting: Weighting = "mass_per_class"
     mix_probability: float = 1.0
     distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0
+    opinion_weight: float = 1.0
     dsm_weight: float = 10.0
     trained_share: float = 1.0
     feature_autocast: bool = False
@@ -135,13 +149,15 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("mix_probability", "trained_share"):
             _check_range(name, getattr(self, name), 0, 1)
-        for name in ("distillation_weight", "dsm_weight"):
+        for name in ("distillation_weight", "opinion_weight", "dsm_weight"):
             _check_range(name, getattr(self, name), 0)
         for name in ("patch_size", "split_count"):
             _check_range(name, getattr(self, name), 1)
         _check_range("seed", self.seed, 0, 2**32 - 1)  # scikit-learn's splitter takes no other
         self._check_sides()
         DistortionBank(levels=self.stand_in_levels)
+        if self.joint:
+            check_joint(self.joint, [name for name, _ in self.data])
 
     def _check_sides(self) -> None:
         smallest = max(self.patch_size, *(distortion.min_size for distortion in DistortionBank().values()))
@@ -180,6 +196,7 @@ class Config:
         """
         entries = {
             "data": tuple((name, path) for name, path in content.get("data", ())),
+            "joint": tuple((name, weight) for name, weight in content.get("joint", ())),
             "dsm": _from_dict(LoopConfig, content.get("dsm", {}), "dsm."),
             "pretrain": _from_dict(LoopConfig, content.get("pretrain", {}), "pretrain."),
             "estimator": _from_dict(EstimatorConfig, content.get("estimator", {}), "estimator."),
@@ -226,6 +243,24 @@ class Machine:
     def __post_init__(self) -> None:
         check_device(self.device)
         _check_range("workers", self.workers, 0)
+
+
+def check_joint(joint: Sequence[tuple[str, float | None]], datasets: Sequence[str]) -> None:
+    """Check which datasets a joint probe is fitted to.
+
+    Raises:
+        ValueError: If there are fewer than two, one is given twice or is not among ``datasets``, or a weight is not
+            above 0.
+    """
+    names = [name for name, _ in joint]
+    unknown = [name for name in names if name not in datasets]
+    if unknown:
+        raise ValueError(f"joint: {unknown[0]!r} is not among the datasets of the run: {', '.join(datasets) or 'none'}")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"joint should name at least 2 different datasets, got {', '.join(names)}")
+    for name, weight in joint:
+        if weight is not None and not 0 < weight < float("inf"):
+            raise ValueError(f"joint: the weight of {name!r} should be above 0, got {weight}")
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

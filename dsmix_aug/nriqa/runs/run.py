@@ -18,6 +18,7 @@ from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, read_json, write_json
 from dsmix_aug.nriqa.base.lock import lock_folder
 from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
 from dsmix_aug.nriqa.datasets.distorted_photos import STAND_IN_NAME, make_distorted_photos
+from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME, check_count, make_opinion_photos
 from dsmix_aug.nriqa.datasets.photo_folder import HELD_OUT_EVERY
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, Skipped
 from dsmix_aug.nriqa.networks.backbones import check_backbone
@@ -94,12 +95,22 @@ class Run(RunFolder):
         """The scored datasets: those of the config, or the stand-in made from held-out photos."""
         if not self.config.data:
             return [self._make_stand_in()]
-        scored_sets = [load_scored_set(name, Path(path)) for name, path in self.config.data]
-        for scored in scored_sets:
+        return [
+            self._make_opinion_photos(check_count(source)) if name == OPINIONS_NAME else self._given_sets[name]
+            for name, source in self.config.data
+        ]
+
+    @cached_property
+    def _given_sets(self) -> dict[str, ScoredSet]:
+        """The datasets that are not made here, by name."""
+        given = {
+            name: load_scored_set(name, Path(source)) for name, source in self.config.data if name != OPINIONS_NAME
+        }
+        for scored in given.values():
             check_splits(scored, self.config.split_count, self.config.seed)
             self._note_data(scored.name, scored.fingerprint, "give the run another name")
             self.skipped += scored.skipped
-        return scored_sets
+        return given
 
     @contextmanager
     def part(self, part: str) -> Iterator[Path]:
@@ -117,9 +128,10 @@ class Run(RunFolder):
             self.photos  # noqa: B018  read and checked
         if PROBE not in needed:
             return
-        if self.config.data:
-            self.scored_sets  # noqa: B018
-        elif len(self.photos.held_out) < FEWEST_STAND_IN_PHOTOS:
+        self._given_sets  # noqa: B018
+        if any(name == OPINIONS_NAME for name, _ in self.config.data):
+            self.photos  # noqa: B018
+        elif not self.config.data and len(self.photos.held_out) < FEWEST_STAND_IN_PHOTOS:
             needed_photos = HELD_OUT_EVERY * (FEWEST_STAND_IN_PHOTOS - 1) + 1
             raise ValueError(
                 f"photos: without a scored dataset, {FEWEST_STAND_IN_PHOTOS} held-out photos are needed, got "
@@ -144,6 +156,12 @@ class Run(RunFolder):
         self._note_data(STAND_IN_NAME, stand_in.fingerprint, f"delete {self.held_out_path}, which is then made again")
         return stand_in
 
+    def _make_opinion_photos(self, count: int) -> ScoredSet:
+        folder = self.folder / OPINIONS_NAME
+        made = make_opinion_photos(self.photos, folder, self.config.photo_side, count, self.config.seed)
+        self._note_data(OPINIONS_NAME, made.fingerprint, f"delete {folder}, which is then made again")
+        return made
+
     def _check_config(self) -> None:
         """Refuse a folder that holds a run with another config."""
         if not self.config_path.is_file():
@@ -159,7 +177,7 @@ class Run(RunFolder):
         if before.photos != self.config.photos:  # moved: accepted where the contents are the same
             self.photos  # noqa: B018
         if before.data != self.config.data:
-            self.scored_sets  # noqa: B018
+            self._given_sets  # noqa: B018
 
     def _note_data(self, name: str, fingerprint: str, way_out: str) -> None:
         """Refuse data that has changed since the run first used it; note it where this is the first time."""

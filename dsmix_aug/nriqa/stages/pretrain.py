@@ -16,6 +16,7 @@ from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets.photos import to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.distillation import Distillation
+from dsmix_aug.nriqa.networks.features import STATISTICS, mean_and_deviation
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.folder import PRETRAIN
@@ -28,7 +29,10 @@ from dsmix_aug.nriqa.stages.training import train
 
 
 class PretrainObjective(nn.Module):
-    """Soft cross entropy of the distortion classes, plus optionally distillation and the DSM.
+    """Soft cross entropy of the distortion classes, plus optionally distillation, the DSM and the opinion.
+
+    The opinion of a (mixed) image is that of its classes, weighted as its soft label is: DSMix's rule for scores. Its
+    head is linear in what the probe will read, the mean and standard deviation of each feature map, standardised.
 
     Args:
         backbone: The network to train.
@@ -36,7 +40,14 @@ class PretrainObjective(nn.Module):
         distillation: What holds the backbone's feature maps to a teacher's, or ``None``.
         patch_size: Of the DSM.
         dsm_weight: Weight of the loss of a head that predicts the DSM from all feature maps; 0: no such head.
+        opinions: (num_classes,), the mean opinion of each class; ``None``: no head predicts the image's.
+        opinion_weight: Weight of that head's squared error.
+
+    Raises:
+        ValueError: If the opinion of a class is not known.
     """
+
+    opinions: Tensor | None
 
     def __init__(
         self,
@@ -45,6 +56,8 @@ class PretrainObjective(nn.Module):
         distillation: Distillation | None,
         patch_size: int,
         dsm_weight: float,
+        opinions: Tensor | None = None,
+        opinion_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -54,6 +67,13 @@ class PretrainObjective(nn.Module):
         self.dsm_weight = dsm_weight
         if dsm_weight:
             self.dsm_head = nn.Linear(sum(backbone.channels), 1)
+        if opinions is not None and opinions.isnan().any():
+            raise ValueError(f"opinions: that of class {int(opinions.isnan().nonzero()[0])} is not known")
+        self.register_buffer("opinions", opinions)
+        self.opinion_weight = opinion_weight
+        if opinions is not None:
+            width = STATISTICS * sum(backbone.channels)
+            self.opinion_head = nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, 1))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted losses of a batch by name."""
@@ -64,7 +84,15 @@ class PretrainObjective(nn.Module):
             losses["distillation"] = self.distillation(images, maps)
         if self.dsm_weight:
             losses["dsm"] = self.dsm_weight * self._dsm_loss(maps, batch)
+        if self.opinions is not None:
+            losses["opinion"] = self.opinion_weight * self._opinion_loss(maps, batch, self.opinions)
         return losses
+
+    def _opinion_loss(self, maps: list[Tensor], batch: Batch, opinions: Tensor) -> Tensor:
+        statistics = [entry for features in maps for entry in mean_and_deviation(features, smallest_variance=1e-6)]
+        predicted = self.opinion_head(torch.cat(statistics, dim=1)).squeeze(1).float()
+        # Relative to the mean opinion, as the head starts near 0; a sum, as autocast would round a product of matrices.
+        return F.mse_loss(predicted, (batch.labels * (opinions - opinions.mean())).sum(1))
 
     def _dsm_loss(self, maps: list[Tensor], batch: Batch) -> Tensor:
         target = sensitivity_map(batch.images, batch.references, self.patch_size).as_subclass(Tensor)
@@ -106,6 +134,8 @@ def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
         distillation,
         config.patch_size,
         config.dsm_weight if pretraining.dsm_head else 0.0,
+        run.bank.opinion_scores if pretraining.opinions else None,
+        config.opinion_weight,
     )
     batches = make_batches(pretraining, config, run.bank, run.photos.training)
     train(objective, batches, config.pretrain, run, part)

@@ -1,6 +1,9 @@
-"""Stage 3: freeze each row's network, and predict scores from its features by ridge regression."""
+"""Stage 3: frozen backbones, ridge regression of the scores on their features, one probe for each row and dataset."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +11,8 @@ from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import cached_features
-from dsmix_aug.nriqa.networks.linear_probe import fit_probe
+from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
+from dsmix_aug.nriqa.networks.linear_probe import LinearProbe, fit_probe
 from dsmix_aug.nriqa.networks.row import join_features
 from dsmix_aug.nriqa.runs.folder import PROBE
 from dsmix_aug.nriqa.runs.predictions import ACROSS_DATASETS, Predictions
@@ -37,19 +41,58 @@ def _probe_row(run: Run, name: str) -> Predictions:
             probe = fit_probe(own[train], widths, scored.scores[train], contents[train])
             parts.append(Predictions.of(name, scored.name, scored, number, test, probe.predict(own[test])))
         probe = fit_probe(own, widths, scored.scores, contents)
-        description = {
-            "row": name,
-            "dataset": scored.name,
-            "target": scored.target,
-            "score_range": [float(scored.scores.min()), float(scored.scores.max())],
-        }
-        probe.save(run.probe_path(name, scored.name), description)
-        for other in run.scored_sets:
-            if other is not scored:
-                values = probe.predict(features[other.name])
-                everything = np.arange(len(other.images))
-                parts.append(Predictions.of(name, scored.name, other, ACROSS_DATASETS, everything, values))
+        probe.save(run.probe_path(name, scored.name), _describe_probe(name, scored.name, scored))
+        others = [other for other in run.scored_sets if other is not scored]
+        parts += [_predict_all(probe, name, scored.name, other, features[other.name]) for other in others]
+    if run.config.joint:
+        parts += _probe_jointly(run, name, features, widths)
     return Predictions.join(parts)
+
+
+def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths: Sequence[int]) -> list[Predictions]:
+    """Fit one probe to the datasets of ``config.joint`` together: for each split, and to all of their images.
+
+    Each dataset is split as when it is probed by itself; one with fewer splits starts again from its first.
+    """
+    config = run.config
+    by_name = {scored.name: scored for scored in run.scored_sets}
+    joined = [by_name[dataset] for dataset, _ in config.joint]
+    weights = [weight for _, weight in config.joint]
+    title = "+".join(scored.name for scored in joined)
+
+    def fit(indices: Sequence[np.ndarray]) -> tuple[LinearProbe, tuple[float, ...]]:
+        sets = [
+            TrainingSet(features[scored.name][train], scored.scores[train], np.array(scored.groups)[train])
+            for scored, train in zip(joined, indices, strict=True)
+        ]
+        return fit_joint_probe(sets, widths, weights)
+
+    parts = []
+    splits = [make_splits(scored, config.split_count, config.seed) for scored in joined]
+    for number in range(max(map(len, splits))):
+        sides = [own[number % len(own)] for own in splits]
+        probe, _ = fit([train for train, _ in sides])
+        for scored, (_, test) in zip(joined, sides, strict=True):
+            values = probe.predict(features[scored.name][test])
+            parts.append(Predictions.of(name, title, scored, number, test, values))
+    probe, used = fit([np.arange(len(scored.images)) for scored in joined])
+    probe.save(run.probe_path(name, title), {**_describe_probe(name, title, joined[0]), "weights": list(used)})
+    others = [other for other in run.scored_sets if other not in joined]
+    return parts + [_predict_all(probe, name, title, other, features[other.name]) for other in others]
+
+
+def _predict_all(probe: LinearProbe, row: str, trained_on: str, tested: ScoredSet, features: np.ndarray) -> Predictions:
+    everything = np.arange(len(tested.images))
+    return Predictions.of(row, trained_on, tested, ACROSS_DATASETS, everything, probe.predict(features))
+
+
+def _describe_probe(row: str, dataset: str, scale_of: ScoredSet) -> dict[str, Any]:
+    return {
+        "row": row,
+        "dataset": dataset,
+        "target": scale_of.target,
+        "score_range": [float(scale_of.scores.min()), float(scale_of.scores.max())],
+    }
 
 
 def _row_features(run: Run, name: str) -> tuple[dict[str, np.ndarray], list[int]]:

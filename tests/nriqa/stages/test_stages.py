@@ -86,6 +86,32 @@ def test_weights_are_interpolated_between_start_and_end_of_training(share):
         assert is_counter or not torch.equal(start[name], end[name])
 
 
+def test_opinion_of_a_mixed_image_is_mixed_as_its_label_is(batch):
+    torch.manual_seed(0)
+    opinions = torch.tensor([4.6, 1.3, 2.0, 3.5, 4.0])
+    backbone = Tiny(8)
+    objective = PretrainObjective(backbone, 5, None, 8, dsm_weight=0.0, opinions=opinions, opinion_weight=0.5)
+    losses = objective(batch)
+    assert set(losses) == {"classes", "opinion"}
+    statistics = []
+    for features in backbone(batch.images / 255):
+        pixels = features.detach().double().flatten(2).numpy()
+        statistics += [pixels.mean(2), pixels.std(2)]
+    pooled = np.concatenate(statistics, axis=1)
+    standardized = (pooled - pooled.mean(0)) / np.sqrt(pooled.var(0) + 1e-5)
+    head = objective.opinion_head[1]
+    predicted = standardized @ head.weight.detach().double().numpy()[0] + head.bias.item() + opinions.mean().item()
+    target = (batch.labels.double() @ opinions.double()).numpy()
+    assert losses["opinion"].item() == pytest.approx(0.5 * np.mean((predicted - target) ** 2), rel=0.01)
+    losses["opinion"].backward()
+    assert all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+def test_opinions_are_known():
+    with pytest.raises(ValueError, match="opinions: that of class 1 is not known"):
+        PretrainObjective(Tiny(8), 2, None, 8, dsm_weight=0.0, opinions=torch.tensor([4.6, np.nan]))
+
+
 @pytest.mark.parametrize("teacher_width", [8, 12])
 def test_pretraining_losses(batch, teacher_width):
     torch.manual_seed(0)
