@@ -299,11 +299,7 @@ class TestErrors:
             ({"level_probabilities": [1, 1, 1, 1, float("nan")]}, ValueError, "should be finite and not negative"),
             ({"level_probabilities": 0.5}, TypeError, "level_probabilities should be a sequence of numbers, got 0.5"),
             ({"level_probabilities": "abcde"}, TypeError, "level_probabilities should be a sequence of numbers"),
-            (
-                {"level_probabilities": [1, 0, 0, 0, 0]},
-                ValueError,
-                "'gaussian_blur' has no level that changes",
-            ),
+            ({"level_probabilities": [0, 0, 0, 0, 0]}, ValueError, "number of families to draw from, got"),
         ],
     )
     def test_settings(self, bank, settings, error, message):
