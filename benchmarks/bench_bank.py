@@ -20,11 +20,13 @@ from _peers import LIBRARIES, Batches
 from torch import Tensor
 
 from dsmix_aug import DistortionBank
-from dsmix_aug.distortions import KADID_10K
+from dsmix_aug.distortions import BEYOND, KADID_10K
 
 LEVELS = (1, 2, 3, 4, 5)
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
 MIXED = "mixed random batch"
+NUM_COMPOSED = 4
+COMPOSED = f"mixed random batch, per distortion of {NUM_COMPOSED}"
 
 #: What the library promises: mean over the levels in CPU ms per 224x224 image, on one thread.
 TARGETS = dict.fromkeys(KADID_10K, 1.5) | {
@@ -41,7 +43,15 @@ TARGETS = dict.fromkeys(KADID_10K, 1.5) | {
     "jitter": 15.0,
     "high_sharpen": 2.0,
     "contrast_change": 0.3,
+    "non_eccentricity_patch": 0.7,
+    "webp": 10.0,
+    "avif": 25.0,
+    "resize": 3.0,
+    "poisson_gaussian_noise": 12.0,
+    "exposure": 1.0,
+    "chroma_subsampling": 1.5,
     MIXED: 3.0,
+    COMPOSED: 3.5,
 }
 
 #: The key of a case: library, type, the library's name for it, kind of images, level (0: a mixed batch).
@@ -60,14 +70,21 @@ def photo_crops(batch_size: int, size: int) -> Tensor:
 
 
 def bank_cases(bank: DistortionBank, batches: Batches) -> dict[Case, Callable[[], object]]:
-    """Return every type at every level on float32, and mixed random batches of both dtypes."""
+    """Return every type at every level on float32, and batches of the default bank's mixed types in both dtypes."""
+    kadid = DistortionBank()
     cases: dict[Case, Callable[[], object]] = {}
     for name, distortion in bank.items():
         for level in LEVELS:
             cases["dsmix-aug", name, name, "float32", level] = partial(distortion, batches["float32"], level)
     for kind in ("float32", "uint8"):
-        cases["dsmix-aug", MIXED, "DistortionBank", kind, 0] = partial(bank, batches[kind])
+        cases["dsmix-aug", MIXED, "DistortionBank", kind, 0] = partial(kadid, batches[kind])
+        cases["dsmix-aug", COMPOSED, "DistortionBank", kind, 0] = partial(compose, kadid, batches[kind])
     return cases
+
+
+def compose(bank: DistortionBank, images: Tensor) -> Tensor:
+    """Draw and apply several distortions per image."""
+    return bank.apply(images, bank.make_composed_params(images, NUM_COMPOSED))
 
 
 def peer_cases(bank: DistortionBank, batches: Batches) -> tuple[dict[Case, Callable[[], object]], list[str]]:
@@ -97,7 +114,7 @@ def peer_cases(bank: DistortionBank, batches: Batches) -> tuple[dict[Case, Calla
 def table(cpu_ms: dict[Case, float], bank: DistortionBank) -> list[dict[str, Any]]:
     """Return a row per type and library, the bank's own first, with a column per level and their mean."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    order = [*bank, MIXED]
+    order = [*bank, MIXED, COMPOSED]
     for (library, name, call, images, level), cost in sorted(cpu_ms.items(), key=lambda case: order.index(case[0][1])):
         start = {"distortion": name, "library": library, "call": call, "images": images}
         row = rows.setdefault((name, library, call, images), start)
@@ -121,12 +138,13 @@ def main() -> None:
     arrays = [np.ascontiguousarray(image.permute(1, 2, 0).numpy()) for image in pixels]
     batches: Batches = {"float32": pixels / 255, "uint8": pixels, "arrays": arrays}
 
-    bank = DistortionBank()
+    bank = DistortionBank(KADID_10K + BEYOND)
     peers, skipped = peer_cases(bank, batches)
     cases = {**bank_cases(bank, batches), **peers}
     timings = interleave(cases, rounds=2 if args.smoke else args.rounds, warmup=1)
     env = environment([*LIBRARIES, "opencv-python", "pillow"]) | {"batch": list(pixels.shape), "skipped": skipped}
-    rows = table({case: timing.cpu_ms / batch_size for case, timing in timings.items()}, bank)
+    distortions = {case: batch_size * (NUM_COMPOSED if case[1] == COMPOSED else 1) for case in cases}
+    rows = table({case: timing.cpu_ms / distortions[case] for case, timing in timings.items()}, bank)
     report(f"CPU ms per image, batch {batch_size}x3x{size}x{size}, {args.threads} thread(s)", rows, env, args.output)
     for reason in skipped:
         print(f"skipped {reason}")

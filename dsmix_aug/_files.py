@@ -73,7 +73,9 @@ def save_tensors(path: Path, kind: str, description: object, tensors: Mapping[st
     Raises:
         OSError: If the file cannot be written.
     """
-    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    stored = {  # copied, as tied weights share memory, which safetensors refuses
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
     content = {"format": FORMAT, "sha256": _checksum(kind, description, stored), "description": description}
     metadata = {kind: json.dumps(content)}  # one entry: several would come in an order that changes from run to run
     with replace_when_done(path) as temporary:

@@ -32,5 +32,5 @@ def wrap_like(tensor: Tensor, like: Tensor) -> Tensor:
     """Give a plain tensor the TVTensor class and metadata of ``like``, if it is one."""
     if not isinstance(like, tv_tensors.TVTensor):
         return tensor
-    own_wrap = getattr(type(like), "wrap", None)  # torchvision before 0.23 drops the metadata of foreign classes
+    own_wrap = getattr(type(like), "wrap", None)  # older torchvision drops the metadata of foreign classes
     return tv_tensors.wrap(tensor, like=like) if own_wrap is None else own_wrap(tensor, like)

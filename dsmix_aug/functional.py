@@ -1,4 +1,4 @@
-"""The arithmetic of DSMix as pure functions; see :mod:`dsmix_aug.mixing.functional`."""
+"""The arithmetic of DSMix as pure functions on tensors, which ``torch.compile`` turns into one graph."""
 
 from dsmix_aug.mixing.functional import dsmix, mean_patch_error, mix_labels, mixing_weight
 

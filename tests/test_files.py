@@ -134,6 +134,16 @@ class TestTensors:
     def test_it_is_a_plain_safetensors_file(self, path, tensors):
         assert torch.equal(safetensors.torch.load_file(path)["weight"], tensors["weight"])
 
+    def test_tied_weights(self, tmp_path):
+        tensor = torch.rand(4, 3)
+        path = tmp_path / "tied.safetensors"
+        save_tensors(path, KIND, None, {"a": tensor, "b": tensor, "row": tensor[1], "transposed": tensor.T})
+        loaded = load_tensors(path, KIND)[1]
+        assert torch.equal(loaded["a"], tensor)
+        assert torch.equal(loaded["b"], tensor)
+        assert torch.equal(loaded["row"], tensor[1])
+        assert torch.equal(loaded["transposed"], tensor.T)
+
     def test_every_flipped_byte_is_noticed(self, path, tensors):
         content = path.read_bytes()
         draw = random.Random(0)

@@ -1,4 +1,7 @@
-"""Directives that write the distortions' tables from the registry, so that docs cannot drift from the code."""
+"""Directives that write the distortions' tables from the registry, so that docs cannot drift from the code.
+
+Each takes the name of a tuple in ``dsmix_aug.distortions``: ``KADID_10K`` or ``BEYOND``.
+"""
 
 import inspect
 import re
@@ -7,64 +10,80 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from dsmix_aug import DistortionBank
+import dsmix_aug.distortions
 from dsmix_aug.distortions import Distortion
+from dsmix_aug.distortions._distortion import REGISTRY
 
 
-def deviation(distortion: Distortion) -> str:
+def deviation(distortion: type[Distortion]) -> str:
     """Return what a distortion's docstring says after "Deviation:", to the end of the paragraph."""
-    documented = inspect.cleandoc(type(distortion).__doc__ or "")
+    documented = inspect.cleandoc(distortion.__doc__ or "")
     found = re.search(r"Deviation:(.+?)(?:\n\n|\Z)", documented, re.DOTALL)
     if found is None:
-        raise ValueError(f"the docstring of {type(distortion).__name__} has no 'Deviation:'")
+        raise ValueError(f"the docstring of {distortion.__name__} has no 'Deviation:'")
     return " ".join(found[1].split())
 
 
-def level_rows(bank: DistortionBank) -> list[list[str]]:
-    """Return a row per distortion: number, name, parameter and its value per level (identity levels in brackets)."""
-    rows = []
-    for number, (name, distortion) in enumerate(bank.items(), start=1):
-        values = [
-            rf"\({value:g})" if level in distortion.identity_levels else f"{value:g}"
-            for level, value in enumerate(distortion.values, start=1)
-        ]
-        rows.append([str(number), f"``{name}``", distortion.parameter, *values])
-    return rows
+def level_row(number: int, distortion: type[Distortion]) -> list[str]:
+    """Return number, name, family, parameter and its value per level (identity levels in brackets)."""
+    values = [
+        rf"\({value:g})" if level in distortion.identity_levels else f"{value:g}"
+        for level, value in enumerate(distortion.values, start=1)
+    ]
+    return [str(number), f"``{distortion.name}``", distortion.family, distortion.parameter, *values]
 
 
-class DistortionTable(SphinxDirective):
-    """A table of all types: name, parameter and unit, value per level."""
+def limits(distortions: list[type[Distortion]]) -> str:
+    """Return a paragraph: which types need three channels, which ones more than a pixel."""
+    color = ", ".join(f"``{d.name}``" for d in distortions if d.needs_color)
+    sizes = ", ".join(f"``{d.name}`` {d.min_size} px" for d in distortions if d.min_size > 1)
+    larger = f" Height and width are at least: {sizes}." if sizes else ""
+    return f"Three channels are needed by {color}; one channel will do for the others.{larger}"
+
+
+class DistortionDirective(SphinxDirective):
+    """Writes reStructuredText about the distortions of a tuple."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Write the table."""
-        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 5 28 31 8 8 8 8 8", ""]
-        for row in [["#", "name", "parameter", "1", "2", "3", "4", "5"], *level_rows(DistortionBank())]:
+        """Write it."""
+        names = getattr(dsmix_aug.distortions, self.arguments[0])
+        return self.parse_text_to_nodes("\n".join(self.lines([REGISTRY[name] for name in names])))
+
+
+class DistortionTable(DistortionDirective):
+    """A table of the types: name, family, parameter and unit, value per level; then what they need."""
+
+    def lines(self, distortions: list[type[Distortion]]) -> list[str]:
+        """Return the text."""
+        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 4 25 11 28 7 7 7 7 7", ""]
+        head = ["#", "name", "family", "parameter", "1", "2", "3", "4", "5"]
+        for row in [head, *(level_row(number, cls) for number, cls in enumerate(distortions, start=1))]:
             lines += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(row)]
-        return self.parse_text_to_nodes("\n".join(lines))
+        return [*lines, "", limits(distortions)]
 
 
-class DistortionDeviations(SphinxDirective):
-    """A list of what each type's docstring says about its deviation from the generator; those with none come last."""
+class DistortionDeviations(DistortionDirective):
+    """A list of what each type's docstring says about its deviation from its source; those with none come last."""
 
-    def run(self) -> list[nodes.Node]:
-        """Write the list."""
-        by_name = {name: deviation(distortion) for name, distortion in DistortionBank().items()}
+    def lines(self, distortions: list[type[Distortion]]) -> list[str]:
+        """Return the text."""
+        by_name = {distortion.name: deviation(distortion) for distortion in distortions}
         lines = [f"``{name}``\n    {text}\n" for name, text in by_name.items() if not text.startswith("none")]
         exact = [f"``{name}``: {text}" for name, text in by_name.items() if text.startswith("none")]
-        lines += ["The others:", "", *(f"- {entry}" for entry in exact)]
-        return self.parse_text_to_nodes("\n".join(lines))
+        return [*lines, "The others:", "", *(f"- {entry}" for entry in exact)]
 
 
-class DistortionClasses(SphinxDirective):
-    """The docstring of every type, in the bank's order."""
+class DistortionClasses(DistortionDirective):
+    """The docstring of every type."""
 
-    def run(self) -> list[nodes.Node]:
-        """Write one autoclass per type."""
+    def lines(self, distortions: list[type[Distortion]]) -> list[str]:
+        """Return one autoclass per type."""
         lines: list[str] = []
-        for distortion in DistortionBank().values():
-            cls = type(distortion)
-            lines += [f".. autoclass:: {cls.__module__}.{cls.__name__}", "   :no-index:", ""]
-        return self.parse_text_to_nodes("\n".join(lines))
+        for distortion in distortions:
+            lines += [f".. autoclass:: {distortion.__module__}.{distortion.__name__}", "   :no-index:", ""]
+        return lines
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -64,7 +64,7 @@ def first_epoch(num_workers: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 
 if __name__ == "__main__":
-    for alone, with_workers in zip(first_epoch(0), first_epoch(2), strict=True):
-        assert torch.equal(alone[0], with_workers[0])
-        assert torch.equal(alone[1], with_workers[1])
+    for without_workers, with_workers in zip(first_epoch(0), first_epoch(2), strict=True):
+        assert torch.equal(without_workers[0], with_workers[0])
+        assert torch.equal(without_workers[1], with_workers[1])
     print("0 and 2 workers gave the same batches")

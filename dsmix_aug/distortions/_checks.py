@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision import tv_tensors
+
+from dsmix_aug._checks import check_image, check_unit_range
 
 INTEGER_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -21,43 +21,15 @@ def check_range_mode(range_mode: object) -> None:
         raise ValueError(f"range_mode should be 'clip' or 'kadis', got {range_mode!r}")
 
 
-def check_images(images: object) -> None:
+def check_images(images: Tensor) -> None:
     """Check type, dtype, rank and channels of images, and on the CPU that float values lie in [0, 1].
 
     Raises:
-        TypeError: If ``images`` is not a tensor or has another dtype than float or uint8.
+        TypeError: If ``images`` is not a dense tensor, float (16 to 64 bits) or uint8.
         ValueError: If the shape or a value is wrong.
     """
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images should be a tensor, got {type(images).__name__}; v2.functional.to_image makes one")
-    if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise TypeError(f"images should be float in [0, 1] or uint8, got {images.dtype}")
-    if images.ndim not in (3, 4):
-        raise ValueError(f"images should have shape (B, C, H, W) or (C, H, W), got {tuple(images.shape)}")
-    if images.shape[-3] not in (1, 3):
-        raise ValueError(
-            f"images should have 1 or 3 channels, got {images.shape[-3]} in shape {tuple(images.shape)}; the layout is "
-            "(B, C, H, W) or (C, H, W)"
-        )
-    if 0 in images.shape[-2:]:
-        raise ValueError(f"images should have at least one pixel, got shape {tuple(images.shape)}")
-    if images.device.type == "cpu" and images.is_floating_point() and images.numel():
-        _check_unit_range(images)
-
-
-def _check_unit_range(images: Tensor) -> None:
-    low, high = (limit.item() for limit in torch.aminmax(images.detach()))
-    if low >= 0 and high <= 1:  # a NaN fails both comparisons
-        return
-    if low >= -0.5 and high <= 1.5:
-        way_out = "; clamp_(0, 1) removes what an interpolation overshot"
-    elif high > 2 and high > -10 * low:
-        way_out = "; divide by 255 or pass uint8"
-    elif math.isfinite(low) and math.isfinite(high):
-        way_out = "; distort before v2.Normalize"
-    else:
-        way_out = ""
-    raise ValueError(f"images: float values should lie in [0, 1], got [{low:.4g}, {high:.4g}]{way_out}")
+    check_image("images", images, form="(B, C, H, W) or (C, H, W)", ranks=(3, 4), channels=(1, 3))
+    check_unit_range("images", images)
 
 
 def levels_list(level: object, batch_size: int, num_levels: int) -> list[int]:
@@ -105,8 +77,3 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return ``"did you mean 'jpeg'? "`` for a name close to a known one, else nothing."""
     close = difflib.get_close_matches(str(name).lower().replace(" ", "_").replace("-", "_"), list(known), n=1)
     return f"did you mean {close[0]!r}? " if close else ""
-
-
-def wrap_like(images: Tensor, like: Tensor) -> Tensor:
-    """Give ``images`` the TVTensor class of ``like``, if it has one."""
-    return tv_tensors.wrap(images, like=like) if isinstance(like, tv_tensors.TVTensor) else images

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from dsmix_aug._tensors import to_device
+from dsmix_aug._tensors import to_device, wrap_like
 from dsmix_aug.distortions import _checks
 
 RangeMode = Literal["clip", "kadis"]
@@ -148,7 +148,9 @@ class Distortion(ABC):
         Args:
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device.
             level: One level for all, or B of them (CPU tensor or list), from 1 to ``len(values)``.
-            generator: A CPU generator to draw from instead of torch's global one.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
+                be made there: workers get copies of the main process's, which all give the same draws, and the same
+                again in every epoch.
 
         Returns:
             A new tensor of the shape, dtype and device of ``images``.
@@ -163,7 +165,7 @@ class Distortion(ABC):
         levels = _checks.levels_list(level, len(batch), len(self.values))
         draws = [self.draw(generator) for _ in levels]
         distorted = self.distort_batch(batch.as_subclass(Tensor), levels, draws)
-        return _checks.wrap_like(distorted.reshape(images.shape), images)
+        return wrap_like(distorted.reshape(images.shape), images)
 
     def check_image_size(self, images: Tensor) -> None:
         """Raise ``ValueError`` if the distortion is not defined for the channels or the size of ``images``."""

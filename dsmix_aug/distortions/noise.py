@@ -151,7 +151,7 @@ class PoissonGaussianNoise(NoiseDistortion):
 
     Source: the range of a and the line from a to b are those of real cameras in Brooks et al., "Unprocessing Images for
     Learned Raw Denoising", CVPR 2019; level 5 is the end of their range, each level before it about half as strong.
-    Deviation: they add noise to raw sensor data, before white balance and colour correction, and take a normal
+    Deviation: Brooks et al. add noise to raw sensor data, before white balance and colour correction, and take a normal
     distribution of the same variance for the Poisson one.
 
     Example:

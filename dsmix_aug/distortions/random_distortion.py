@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import is_pure_tensor
 
+from dsmix_aug._checks import check_probability
 from dsmix_aug.distortions import _checks
 from dsmix_aug.distortions._composition import Composition
 from dsmix_aug.distortions._params import PRISTINE, steps_of
@@ -83,13 +83,14 @@ class RandomDistortion(v2.Transform):
         super().__init__()
         if not isinstance(bank, (DistortionBank, type(None))):
             raise TypeError(f"bank should be a DistortionBank, got {type(bank).__name__}")
-        if not isinstance(p, numbers.Real) or not 0.0 <= p <= 1.0:
-            raise ValueError(f"`p` should be a floating point value in the interval [0.0, 1.0], got {p!r}.")
+        p = check_probability(p)
         self.bank: DistortionBank = DistortionBank() if bank is None else bank
         self.p: float = p
         self.return_labels: bool = return_labels
         self.num_distortions = num_distortions
-        fewest = Composition(self.bank, num_distortions, level_probabilities).low
+        fewest = 1
+        if not _checks.is_integer(num_distortions) or num_distortions != 1 or level_probabilities is not None:
+            fewest = Composition(self.bank, num_distortions, level_probabilities).low
         if level_probabilities is not None:
             self.level_probabilities = tuple(float(probability) for probability in level_probabilities)
         if return_labels and not self.bank.pristine and (p < 1 or fewest == 0):
@@ -110,7 +111,9 @@ class RandomDistortion(v2.Transform):
 
         Args:
             *inputs: Any structure with at least one image.
-            generator: A CPU generator to draw from instead of torch's global one.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
+                be made there: workers get copies of the main process's, which all give the same draws, and the same
+                again in every epoch.
         """
         flat_inputs, spec = tree_flatten(inputs if len(inputs) > 1 else inputs[0])
         needed = self._needs_transform_list(flat_inputs)

@@ -32,8 +32,8 @@ class DSMEstimator(nn.Module):
 
     A vision transformer: each patch becomes a token, tokens attend to one another, and a linear layer turns each into
     the DSM of its patch. A patch is embedded by two convolutions (cells of 4x4 px, then the cells of the patch)
-    instead of one, and beside its pixels they see the size of the steps between neighbouring pixels: how noisy, blurred
-    or blocky a patch is, is not linear in its pixels. Each token is also told the image's histograms, where a change of
+    instead of one. Besides pixels they see the magnitudes of the steps between neighbouring pixels, because noise, blur
+    and blocks are not linear in the pixels. Each token is also told the image's histograms, where a change of
     tone leaves gaps and peaks. Position embeddings are sines and cosines of the patch's row and column, so that every
     image size works; a partial last row or column of patches is filled by repeating the border pixels.
 
@@ -114,7 +114,7 @@ class DSMEstimator(nn.Module):
         return self.norm(tokens).unflatten(1, (rows, columns))
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """Return the map that tokens stand for, (B, rows, columns), from those of :meth:`forward_features`."""
+        """Return the map, (B, rows, columns), of the tokens of :meth:`forward_features`."""
         return F.softplus(self.head(features).squeeze(-1).to(self.head.weight.dtype))
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
@@ -180,7 +180,7 @@ class _ToneEmbedding(nn.Sequential):
 def _histograms(images: Tensor) -> Tensor:
     """Return the logarithm of how often each of 256 tones occurs, relative to the mean; (B, 3, 256), float32."""
     tones = (images.detach().float() * 255).round().long().clamp(0, 255).flatten(2)
-    counts = torch.zeros(*tones.shape[:2], 256, device=images.device)
+    counts = torch.zeros(*tones.shape[:2], 256, dtype=torch.float32, device=images.device)
     counts.scatter_add_(2, tones, counts.new_ones(()).expand_as(tones))
     return (counts / counts.mean(2, keepdim=True) + _RAREST_TONE).log()
 

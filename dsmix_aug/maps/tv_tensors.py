@@ -23,7 +23,7 @@ class Reference(tv_tensors.TVTensor):
 
     Every geometric transform of torchvision v2 (flips, crops, pads, resizes, rotations, affine, perspective, elastic)
     moves it as it moves the image, with the same parameters and the same result as for a ``tv_tensors.Image``. Colour
-    and quality transforms, ``v2.Normalize`` and ``v2.RandomErasing`` leave it alone: what they change in the image is
+    and quality transforms, ``v2.Normalize`` and ``v2.RandomErasing`` do not change it: what they change in the image is
     part of the distortion. It does not subclass ``Image``, so a plain tensor next to it is still treated as the image;
     for the same reason random crops and resizes need an image in the sample, and cannot move a ``Reference`` without.
 
@@ -74,7 +74,7 @@ class Reference(tv_tensors.TVTensor):
     ) -> Reference:
         if isinstance(data, PIL.Image.Image):
             data = F.pil_to_tensor(data)
-        tensor = cls._to_tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+        tensor = cls._to_tensor(data, dtype=dtype, device=_device_of(data, device), requires_grad=requires_grad)
         if tensor.ndim < 2:
             raise ValueError(f"data should have at least 2 dimensions, got {tensor.ndim}")
         return (tensor.unsqueeze(0) if tensor.ndim == 2 else tensor).as_subclass(cls)
@@ -87,7 +87,7 @@ class SensitivityMap(tv_tensors.TVTensor):
     """How much each patch of an image counts: the DSM, or any other non-negative map; (B, h, w) or (h, w).
 
     One value per patch of ``patch_size`` x ``patch_size`` px, h = ceil(H / patch_size), w = ceil(W / patch_size). The
-    last row and column may stand for partial patches.
+    last row and column may belong to partial patches.
 
     Flips of an image whose sides the patch size divides, and crops and constant pads on the patch grid, move the map
     exactly as they move the image (padding counts as unchanged: 0). Under every other geometric transform the map of
@@ -130,7 +130,7 @@ class SensitivityMap(tv_tensors.TVTensor):
         patch_size = check_integer("patch_size", patch_size)
         if canvas_size is not None:
             canvas_size = _check_canvas_size(canvas_size)
-        tensor = cls._to_tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+        tensor = cls._to_tensor(data, dtype=dtype, device=_device_of(data, device), requires_grad=requires_grad)
         if tensor.ndim < 2:
             raise ValueError(f"data should have at least 2 dimensions, got {tensor.ndim}")
         grid = (tensor.shape[-2], tensor.shape[-1])
@@ -170,6 +170,11 @@ class SensitivityMap(tv_tensors.TVTensor):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return self._make_repr(patch_size=self.patch_size, canvas_size=self.canvas_size)
+
+
+def _device_of(data: Any, device: torch.device | str | int | None) -> torch.device | str | int | None:
+    """Return the device that is asked for, or a tensor's own, which torch's default device would replace."""
+    return data.device if device is None and isinstance(data, Tensor) else device
 
 
 def _check_canvas_size(canvas_size: object) -> tuple[int, int]:

@@ -19,8 +19,8 @@ def is_on_host(tensor: Tensor) -> bool:
 def cut_and_paste_each(inputs: Tensor, boxes: Sequence[Box], partner: Sequence[int]) -> Tensor:
     """Copy sample by sample, its partner's box right after it: what the second copy reads and writes is in the cache.
 
-    One thread does this faster than several that copy the batch twice: with a box per sample, 32x3x224x224 in uint8,
-    7 times as fast as ``torch.where`` with a mask.
+    One thread does this faster than several that copy the batch twice: with a box per sample and 32x3x224x224, 5 times
+    (float32) and more (uint8) as fast as ``torch.where`` with a mask.
 
     Args:
         inputs: (B, C, H, W) on the CPU.

@@ -119,7 +119,7 @@ class DSMix(v2.Transform):
         labels_getter: str | Callable[[Any], Tensor] | None = "default",
     ) -> None:
         super().__init__()
-        self.num_classes = None if num_classes is None else _check_num_classes(num_classes)
+        self.num_classes = None if num_classes is None else check_integer("num_classes", num_classes)
         self.alpha = _check_alpha(alpha)
         self.patch_size = check_integer("patch_size", patch_size)
         check_choice("weighting", weighting, WEIGHTINGS)
@@ -336,13 +336,6 @@ def _sort(tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[T
         kind = maps if isinstance(tensor, SensitivityMap) else references if isinstance(tensor, Reference) else images
         kind.append(tensor)
     return images, references, maps
-
-
-def _check_num_classes(num_classes: object) -> int:
-    try:
-        return check_integer("num_classes", num_classes)
-    except TypeError:
-        raise TypeError(f"num_classes should be an integer or None, got {num_classes!r}") from None
 
 
 def _check_alpha(alpha: object) -> float:

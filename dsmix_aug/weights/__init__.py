@@ -16,8 +16,9 @@ from dsmix_aug._files import Header, load_tensors
 FOLDER = Path(__file__).parent
 #: Files without a format number are read: the first weights that shipped have none.
 OLDEST_FORMAT = 0
-#: The dtypes that weights are stored in, as safetensors calls them.
+#: The dtypes that weights are stored in, as safetensors calls them, and those of counters and masks.
 FLOATS = ("F16", "BF16", "F32", "F64")
+OTHERS = {torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
 #: Lines "SHA-256  file name", as ``sha256sum`` writes and checks them.
 CHECKSUMS = "SHA256SUMS"
 
@@ -66,7 +67,7 @@ def check_tensors(header: Header, expected: Mapping[str, Tensor]) -> None:
         tensor = expected[name]
         if shape != tuple(tensor.shape):
             raise ValueError(f"{name!r} should have shape {tuple(tensor.shape)}, got {shape}")
-        if dtype not in (FLOATS if tensor.is_floating_point() else ("I64",)):
+        if dtype not in (FLOATS if tensor.is_floating_point() else (OTHERS.get(tensor.dtype),)):
             raise ValueError(f"{name!r} should be {tensor.dtype}, got {dtype}")
     missing = [name for name in expected if name not in header.tensors]
     if missing:
@@ -91,7 +92,7 @@ def fits(path: Path, what: str) -> Iterator[None]:
     """Turn an error of the block into one that says that the file does not fit."""
     try:
         yield
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"name_or_path: {path} does not fit a {what}: {error}") from error
 
 

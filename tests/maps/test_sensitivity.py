@@ -360,7 +360,7 @@ def test_cuda_tensors_are_measured_without_a_sync(dtype):
 
 
 def temporary_bytes(distorted: torch.Tensor, reference: torch.Tensor, patch_size: int) -> int:
-    """What torch's and NumPy's allocators handed out at their highest points, less what the result keeps."""
+    """Peak memory of torch's and NumPy's allocators, without the result's."""
     sensitivity_map(distorted, reference, patch_size)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         dsm = sensitivity_map(distorted, reference, patch_size)

@@ -27,7 +27,7 @@ def pixels(*shape: int, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
 
 
 def equal(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Compare values alone: torch refuses two different TVTensor classes in one operation."""
+    """Compare only values: torch refuses two different TVTensor classes in one operation."""
     return torch.equal(first.as_subclass(torch.Tensor), second.as_subclass(torch.Tensor))
 
 
@@ -539,7 +539,7 @@ class TestSensitivityMap:
         assert type(dsm) is SensitivityMap
         assert (dsm.patch_size, dsm.canvas_size, dsm.requires_grad) == (8, (30, 24), True)
 
-    @pytest.mark.skipif(not hasattr(tv_tensors.TVTensor, "wrap"), reason="this torchvision wraps its own classes alone")
+    @pytest.mark.skipif(not hasattr(tv_tensors.TVTensor, "wrap"), reason="this torchvision wraps only its own classes")
     def test_torchvision_wraps_it_too(self):
         dsm = tv_tensors.wrap(torch.zeros(2, 4, 3), like=self.make())
         assert (type(dsm), dsm.patch_size, dsm.canvas_size) == (SensitivityMap, 8, (30, 24))

@@ -1,7 +1,7 @@
 """The contract of torchvision's batch transforms, on DSMix and, where it is shared, on ``v2.CutMix`` too.
 
-A release of torchvision that moves the contract fails here on CutMix. DSMix is built with ``weighting="area"`` where it
-stands beside CutMix, because that needs no map.
+A release of torchvision that moves the contract fails here on CutMix. Where DSMix is compared with CutMix, it is built
+with ``weighting="area"``, because that needs no map.
 """
 
 import copy

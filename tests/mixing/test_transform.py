@@ -1,4 +1,4 @@
-"""What DSMix computes, against a loop over pixels, and the properties that its three weightings promise."""
+"""DSMix against a loop over pixels, and the properties that its three weightings promise."""
 
 import copy
 

@@ -122,6 +122,7 @@ def make_scored_set(
         split=tuple(table["split"]) if "split" in table else None,
         skipped=tuple(skipped),
         fingerprint=fingerprint(photo_fingerprint(images, hashes), *scores, *groups, *table.get("split", [])),
+        root=folder,
     )
 
 

@@ -9,10 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from dsmix_aug.nriqa.base.files import load_tensors, save_tensors
@@ -118,6 +114,12 @@ def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, c
         scores: (N,).
         contents: (N,) names; images of one content stay in one fold. A single content is parted by image.
     """
+    # Imported here: to predict scores takes none of them.
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
+
     low, high = np.quantile(features, CLIP_QUANTILES, axis=0)
     clipped = np.clip(features.astype(np.float64), low, high)
     scaler = StandardScaler().fit(clipped)

@@ -46,7 +46,7 @@ PRETRAININGS = {
 }
 
 ROWS = {
-    **{name: Row(pretraining.title, (name,)) for name, pretraining in PRETRAININGS.items()},
+    **{name: Row(pretraining.title, (name,), set_back=True) for name, pretraining in PRETRAININGS.items()},
     **{
         f"teacher_and_{name}": Row(f"teacher + {PRETRAININGS[name].title}", ("teacher", name))
         for name in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,21 +11,20 @@ from torch import Tensor, nn
 
 from dsmix_aug import DistortionBank, sensitivity_map
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.files import load_tensors, save_tensors, with_remedy
+from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets.photos import to_float
-from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
+from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.distillation import Distillation
-from dsmix_aug.nriqa.networks.row import Row, teacher_of
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
-from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining, pretrainings_of
-from dsmix_aug.nriqa.runs.run import Run, remedy
+from dsmix_aug.nriqa.runs.folder import PRETRAIN
+from dsmix_aug.nriqa.runs.networks import KIND, initial_weights, new_backbone
+from dsmix_aug.nriqa.runs.rows import Pretraining, pretrainings_of
+from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
 from dsmix_aug.nriqa.stages.mixing import make_mixer
 from dsmix_aug.nriqa.stages.training import train
-
-KIND = "dsmix_aug.Backbone"
 
 
 class PretrainObjective(nn.Module):
@@ -79,56 +77,18 @@ class PretrainObjective(nn.Module):
 def run_pretrain(run: Run) -> None:
     """Pre-train each backbone that a row uses, and write ``pretrain/NAME/backbone.safetensors``."""
     for name, pretraining in pretrainings_of(run.config).items():
-        part = f"pretrain/{name}"
+        part = f"{PRETRAIN}/{name}"
         if run.is_finished(part):
             continue
-        with run.part(part) as folder:
+        with run.part(part):
             backbone = _pretrain(run, pretraining, part)
             if distributed.rank() == 0:
-                save_tensors(folder / "backbone.safetensors", KIND, name, backbone.state_dict())
-
-
-def load_networks(folder: Path, config: Config, row: Row, device: str) -> tuple[Backbone, ...]:
-    """Return the frozen networks that a row takes features from, in eval mode.
-
-    Args:
-        folder: The run's folder.
-        config: The run's config; a pre-trained network that stands alone is set back by its ``trained_share``.
-        row: The row.
-        device: Where to put them.
-
-    Raises:
-        FileNotFoundError: If a pre-training is not finished.
-        ValueError: If the file of a backbone is damaged.
-    """
-    share = config.trained_share if len(row.networks) == 1 else 1.0
-    networks = [_load_network(folder, config, name, share) for name in row.networks]
-    return tuple(network.eval().requires_grad_(False).to(device) for network in networks)
-
-
-def _load_network(folder: Path, config: Config, name: str, share: float) -> Backbone:
-    teacher_name = teacher_of(name, config.teacher)
-    if teacher_name is not None:
-        teacher = build_teacher(teacher_name)
-        assert teacher is not None  # rows_of leaves such rows out where there is no teacher
-        return teacher
-    backbone = _new_backbone(config, "random")
-    if name in PRETRAININGS:
-        path = folder / "pretrain" / name / "backbone.safetensors"
-        if not path.is_file():
-            raise FileNotFoundError(f"{folder} has no pre-trained {name!r}: run the stage 'pretrain' first")
-        with with_remedy(remedy(folder, f"pretrain/{name}")):
-            _, state = load_tensors(path, KIND)
-        start = _initial_weights(config, PRETRAININGS[name])
-        if start != "random" and share < 1:
-            state = interpolate_weights(_new_backbone(config, start).state_dict(), state, share)
-        backbone.load_state_dict(state)
-    return backbone
+                save_tensors(run.backbone_path(name), KIND, name, backbone.state_dict())
 
 
 def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
     config = run.config
-    backbone = _new_backbone(config, _initial_weights(config, pretraining))
+    backbone = new_backbone(config, initial_weights(config, pretraining))
     distillation = None
     if pretraining.distill:
         teacher = build_teacher(config.teacher)
@@ -164,32 +124,3 @@ def make_batches(
         make_mixer(pretraining, config, bank, photos),
         seed=derive_seed(config.seed, "pretrain", "batches"),
     )
-
-
-def interpolate_weights(initial: dict[str, Tensor], trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Return share * trained + (1 - share) * initial, batch norms' statistics included; their counters are trained's.
-
-    Training on synthetic distortions makes features that answer to what it has seen, and to anything else strangely;
-    half-way back they keep most of what was learned and answer to the rest as before.
-
-    Args:
-        initial: ``state_dict()`` of a network before it was trained.
-        trained: The same after that.
-        share: In [0, 1].
-
-    Source: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, equation 1.
-    """
-    return {
-        name: initial[name].lerp(tensor, share) if tensor.is_floating_point() else tensor
-        for name, tensor in trained.items()
-    }
-
-
-def _initial_weights(config: Config, pretraining: Pretraining) -> Literal["imagenet", "random"]:
-    return "random" if pretraining.from_scratch else config.initial_weights
-
-
-def _new_backbone(config: Config, initial_weights: str) -> Backbone:
-    """Return the backbone with random weights that are the same for every pre-training, or with ImageNet's."""
-    torch.manual_seed(derive_seed(config.seed, "pretrain", "initial weights"))
-    return build_backbone(config.backbone, initial_weights)

@@ -53,7 +53,8 @@ def make_seeds(name: str) -> list[bytes]:
         return [several, encode(rgba, name), encode(rgb, name, exif=EXIF, icc_profile=ICC)]
     if name == "PPM":
         plain = b"P3\n# a comment\n4 2\n255\n" + b" ".join(b"%d" % value for value in range(24))
-        return [encode(image, name) for image in (rgb, grey, sixteen, floats, grey.convert("1"))] + [plain]
+        deep = b"P5 24 24 65535\n" + PIXELS[..., :2].tobytes()
+        return [encode(image, name) for image in (rgb, grey, grey.convert("1"))] + [plain, deep]
     if name == "GIF":
         return [encode(palette, name, save_all=True, append_images=[palette.rotate(90)]), encode(rgba, name)]
     return [encode(image, name) for image in (rgb, grey, rgba)]  # BMP, JPEG2000

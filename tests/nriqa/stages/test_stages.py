@@ -15,12 +15,14 @@ from dsmix_aug import DistortionBank, DSMEstimator, sensitivity_map
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.distillation import Distillation
+from dsmix_aug.nriqa.runs.networks import interpolate_weights
+from dsmix_aug.nriqa.runs.predictions import Predictions
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import ROWS
 from dsmix_aug.nriqa.stages.batches import Batch
 from dsmix_aug.nriqa.stages.dsm import DSMObjective, check_estimator
 from dsmix_aug.nriqa.stages.evaluate import summarize
-from dsmix_aug.nriqa.stages.pretrain import PretrainObjective, interpolate_weights
+from dsmix_aug.nriqa.stages.pretrain import PretrainObjective
 
 
 class Tiny(Backbone):
@@ -191,12 +193,11 @@ def test_summary_is_the_median_over_splits():
         )
         for split in range(3)
     ]
-    run = SimpleNamespace(rows=ROWS, scored_sets=[SimpleNamespace(name="toy", target="MOS")])
-    (result,) = summarize(pd.concat(tables), run).to_dict("records")
+    (result,) = summarize(Predictions(pd.concat(tables)), ROWS, {"toy": "MOS"}).to_dict("records")
     correlations = [stats.spearmanr(table["target"], table["prediction"]).statistic for table in tables]
     assert result["srcc"] == pytest.approx(np.median(correlations))
     assert (result["srcc_min"], result["srcc_max"]) == pytest.approx((min(correlations), max(correlations)))
     assert (result["splits"], result["images"], result["target"]) == (3, 90, "MOS")
     tables[1]["prediction"] = 0.5
-    (result,) = summarize(pd.concat(tables), run).to_dict("records")
+    (result,) = summarize(Predictions(pd.concat(tables)), ROWS, {"toy": "MOS"}).to_dict("records")
     assert np.isnan(result["srcc"])  # seen, not averaged away

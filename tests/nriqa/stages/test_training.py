@@ -21,11 +21,11 @@ from torch.utils.data import Dataset
 from dsmix_aug.nriqa.base import distributed  # noqa: F401  for the script below
 from dsmix_aug.nriqa.networks.linear_probe import fit_probe
 from dsmix_aug.nriqa.runs.config import LoopConfig
+from dsmix_aug.nriqa.runs.folder import read_log
 from dsmix_aug.nriqa.runs.presets import PRESETS
-from dsmix_aug.nriqa.runs.run import CHECKPOINT
 from dsmix_aug.nriqa.stages.batches import Batch
 from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint
-from dsmix_aug.nriqa.stages.training import read_log, schedule, train
+from dsmix_aug.nriqa.stages.training import schedule, train
 
 LOOP = LoopConfig(steps=10, batch_size=8, crop_size=4, learning_rate=1e-2, checkpoint_every=3)
 
@@ -122,7 +122,7 @@ def one_thread():
 def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
     """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
     loop = replace(LOOP, checkpoint_every=1, shards=2)
-    checkpoint = tmp_path / "killed" / "part" / CHECKPOINT
+    checkpoint = tmp_path / "killed" / "part" / "checkpoint.safetensors"
     draw = random.Random(0)
     for _ in range(10):
         before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
@@ -173,7 +173,7 @@ class Normed(nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        # Without a bias, whose gradient before a batch norm is rounding errors alone, which AdamW scales up.
+        # Without a bias, whose gradient before a batch norm is only rounding errors, which AdamW scales up.
         first = nn.Conv2d(3, 8, 3, bias=False)
         self.network = nn.Sequential(first, nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
 
