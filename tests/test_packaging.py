@@ -22,7 +22,7 @@ sys.modules.update(dict.fromkeys({extras}))  # None: as if it were not installed
 import dsmix_aug
 
 for module in pkgutil.walk_packages(dsmix_aug.__path__, "dsmix_aug."):
-    if not module.name.startswith("dsmix_aug.nriqa"):
+    if not module.name.startswith(("dsmix_aug.nriqa", "dsmix_aug.cli")):  # the command is above the pipeline
         importlib.import_module(module.name)
 assert not [name for name in sys.modules if name.startswith("dsmix_aug.nriqa.")], "the library imports the pipeline"
 """
