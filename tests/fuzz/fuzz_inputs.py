@@ -149,18 +149,19 @@ def call(name, function, *arguments, expect=None, says=(), **keywords):
     Returns:
         What it returned; None if it refused. Then nothing was drawn either.
     """
-    state = torch.get_rng_state()
+    state, refusal = torch.get_rng_state(), None
     try:
         result = function(*arguments, **keywords)
     except (TypeError, ValueError) as error:
-        CALLS[name, "refused"] += 1
-        assert expect is not True, f"refused what it should take: {error}"
-        assert not says or any(word in str(error) for word in says), f"names no argument: {error}"
-        assert torch.equal(torch.get_rng_state(), state), f"drew before it refused: {error}"
-        return None
-    CALLS[name, "returned"] += 1
-    assert expect is not False, f"took what it should refuse, and returned {type(result)}"
-    return result
+        result, refusal = None, str(error)
+    CALLS[name, "returned" if refusal is None else "refused"] += 1
+    if refusal is None:
+        assert expect is not False, f"took what it should refuse, and returned {type(result)}"
+        return result
+    assert expect is not True, f"refused what it should take: {refusal}"
+    assert not says or any(word in refusal for word in says), f"names no argument: {refusal}"
+    assert torch.equal(torch.get_rng_state(), state), f"drew before it refused: {refusal}"
+    return None
 
 
 def plain(tensor: Tensor) -> Tensor:
