@@ -135,7 +135,7 @@ def fuzz(share: float = 1.0):
     )
 
 
-def call(name, function, *arguments, expect=None, says=(), **keywords):
+def call(name, function, *arguments, expect=None, says=(), draws_first=False, **keywords):
     """Call a function that returns, or raises ``TypeError`` or ``ValueError`` and says which argument is wrong.
 
     Args:
@@ -144,10 +144,11 @@ def call(name, function, *arguments, expect=None, says=(), **keywords):
         *arguments: Its arguments.
         expect: Whether it should return; None if either is right.
         says: Words of which a message has to have one.
+        draws_first: Whether it may have drawn before it refuses.
         **keywords: Its arguments by name.
 
     Returns:
-        What it returned; None if it refused. Then nothing was drawn either.
+        What it returned; None if it refused.
     """
     state, refusal = torch.get_rng_state(), None
     try:
@@ -160,7 +161,7 @@ def call(name, function, *arguments, expect=None, says=(), **keywords):
         return result
     assert expect is not True, f"refused what it should take: {refusal}"
     assert not says or any(word in refusal for word in says), f"names no argument: {refusal}"
-    assert torch.equal(torch.get_rng_state(), state), f"drew before it refused: {refusal}"
+    assert draws_first or torch.equal(torch.get_rng_state(), state), f"drew before it refused: {refusal}"
     return None
 
 
