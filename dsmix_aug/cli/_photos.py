@@ -65,7 +65,7 @@ def output_stems(photos: Iterable[Photo]) -> list[str]:
 
 
 def why_unreadable(photo: Photo, error: Exception) -> str:
-    """Return what was wrong with a photo, without its path, which stands before it."""
+    """Return what was wrong with a photo, without the path in front of it."""
     return str(error).removeprefix(f"{photo.path} cannot be read: ").removeprefix(f"{photo.path}: ")
 
 
