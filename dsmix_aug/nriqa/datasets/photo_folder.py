@@ -7,7 +7,7 @@ from pathlib import Path
 from dsmix_aug.nriqa.datasets.photo_listing import describe_ignored, find_photos
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, photo_fingerprint
 
-#: One photo of so many is held out.
+#: Hold out every n-th photo.
 HELD_OUT_EVERY = 10
 
 
