@@ -85,7 +85,7 @@ class TestReplaceWhenDone:
     def test_a_folder_is_not_replaced(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "folder").mkdir()
-        for path in (Path("."), tmp_path / "folder"):
+        for path in (Path(), tmp_path / "folder"):
             with pytest.raises(OSError, match=rf"{path} could not be written: "), replace_when_done(path) as temporary:
                 temporary.touch()
         assert list(tmp_path.iterdir()) == [tmp_path / "folder"]

@@ -34,7 +34,7 @@ class MapCache:
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
             with temporary.open("wb") as file:
                 np.save(file, compute().numpy())
-            os.replace(temporary, path)
+            temporary.replace(path)
         return torch.from_numpy(np.load(path))
 
 
