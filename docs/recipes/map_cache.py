@@ -21,7 +21,7 @@ bank = DistortionBank()
 
 
 class MapCache:
-    """Maps by key, one file each; a file is there in full or not at all."""
+    """Maps by key, one file each; a file is written completely or not at all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
