@@ -1,4 +1,4 @@
-"""Write what a finished run trained to files that stand alone: DSM estimator, quality model, and their checksums."""
+"""Write the DSM estimator and the quality model of a finished run to separate files, with their checksums."""
 
 import argparse
 from pathlib import Path

@@ -320,7 +320,7 @@ class DSMix(v2.Transform):
 
 
 class _Batch(NamedTuple):
-    """What DSMix found in a sample."""
+    """The parts of a sample that DSMix works on."""
 
     labels: Tensor
     given_map: Tensor | None  #: By ``map_getter``; a leaf of the sample or not.
@@ -411,7 +411,7 @@ def _share_memory(first: Tensor, second: Tensor) -> bool:
 
 
 def _cut_and_paste(inputs: Tensor, boxes: list[Box], partner: list[int]) -> Tensor:
-    """Paste partners' boxes, the same values on every way; slices and NumPy only save time."""
+    """Paste partners' boxes, by whichever way is fastest; the values are the same on all."""
     if len(boxes) == 1 and _boxes.is_roll(partner):
         x1, y1, x2, y2 = boxes[0]
         mixed = inputs.clone()

@@ -129,7 +129,7 @@ def test_a_negative_number_of_workers_is_refused():
 
 def test_every_preset_says_what_its_figures_are_worth():
     assert set(REMARKS) == set(PRESETS)
-    assert describe("smoke") == "Preset smoke: a few steps that show that the code runs; its figures mean nothing."
+    assert describe("smoke") == "Preset smoke: a few steps that show that the code runs; its numbers mean nothing."
 
 
 def test_presets_can_be_sharded():
