@@ -27,6 +27,7 @@ extensions = [
     "command_help",
     "distortion_tables",
     "mathml",
+    "page_checks",
     "rooms",
 ]
 exclude_patterns = ["_build", "_generated", "gallery", "recipes"]
