@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: pipeline test test-fast test-floors test-newest coverage lint types docs benchmarks wheel clean
+.PHONY: pipeline test test-fast test-floors test-newest coverage cuda lint types docs benchmarks wheel clean
 .PRECIOUS: $(VENV)/.installed-%
 
 pipeline: $(VENV)/.installed-examples
@@ -31,6 +31,10 @@ test-newest:
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --upgrade --upgrade-strategy eager --editable '.[test]'
 	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n 2
+
+# On a machine with a GPU: its tests, in which any wait of the host is an error, and all benchmarks, into one file.
+cuda: $(VENV)/.installed-dev
+	bash .ci/cuda $(BIN)/python runs/cuda.txt
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

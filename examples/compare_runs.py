@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
 
 
@@ -29,12 +29,14 @@ def main() -> None:
         parser.error(str(error))
     rows = average(predictions)
 
-    for table in (rows, differences):
-        print(f"\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
+    for table, title in (
+        (rows, "SRCC, PLCC, KRCC and RMSE: mean over seeds of the median over splits."),
+        (differences, "Differences of these SRCC over the seeds that both rows have, with a 95 % interval."),
+    ):
+        print(f"\n{title}\n{table.to_string(index=False, float_format='{:.4f}'.format)}")
     if args.out:
         for name, table in (("rows", rows), ("differences", differences)):
-            with replace_when_done(args.out / f"{name}.csv") as temporary:
-                table.to_csv(temporary, index=False)
+            write_csv(args.out / f"{name}.csv", table.to_dict("list"))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 
 from dsmix_aug.nriqa.base.files import file_hash, write_text
-from dsmix_aug.nriqa.quality_model import load_from_run
-from dsmix_aug.nriqa.stages.dsm import load_estimator
+from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.weights import CHECKSUMS
 
 
@@ -22,8 +21,8 @@ def main() -> None:
     args = parser.parse_args()
 
     try:
-        model = load_from_run(args.run, args.row, args.dataset, "cpu")
-        estimator = load_estimator(args.run, "cpu")
+        run = RunFolder(args.run)
+        model, estimator = run.quality_model(args.row, args.dataset), run.estimator()
     except (ValueError, OSError) as error:
         parser.error(str(error))
     for parameter in estimator.parameters():

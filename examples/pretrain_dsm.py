@@ -1,30 +1,10 @@
-"""Stage 1 alone: train the DSM estimator on distorted photos and check it on held-out ones."""
+"""Stage 1: train the DSM estimator on distorted photos and check it on held-out ones."""
 
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
 
-import pandas as pd
-
-from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.command_line import make_parser, open_run, print_skipped
-from dsmix_aug.nriqa.stages import run_dsm
-
-
-def main() -> None:
-    """Run the script."""
-    parser = make_parser(__doc__)
-    run = open_run(parser, parser.parse_args())
-    run_dsm(run)
-    if distributed.rank() == 0:
-        table = pd.read_csv(run.folder / "dsm" / "correlation.csv")
-        mean = table[table["varies"]].groupby("distortion")["correlation"].mean()
-        print(f"\nPreset {run.config.preset}: {run.config.remark}.")
-        print("Correlation of predicted and true DSM within held-out images, by type, where the map varies:")
-        print(mean.to_string(float_format="{:.3f}".format))
-        print(f"\nEstimator: {(run.folder / 'dsm' / 'estimator.safetensors').resolve()}")
-        print_skipped(run)
-
+from dsmix_aug.nriqa.command_line import run_pipeline
 
 if __name__ == "__main__":
-    main()
+    run_pipeline(__doc__, stages=["dsm"])

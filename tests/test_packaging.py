@@ -16,16 +16,16 @@ from dsmix_aug import DistortionBank
 ROOT = Path(__file__).parent.parent
 
 IMPORT_THE_LIBRARY = """
-import importlib, pkgutil, sys
+import importlib, sys
 
 sys.modules.update(dict.fromkeys({extras}))  # None: as if it were not installed
-import dsmix_aug
-
-for module in pkgutil.walk_packages(dsmix_aug.__path__, "dsmix_aug."):
-    if not module.name.startswith("dsmix_aug.nriqa"):
-        importlib.import_module(module.name)
-assert not [name for name in sys.modules if name.startswith("dsmix_aug.nriqa.")], "the library imports the pipeline"
+for module in {library}:
+    importlib.import_module(module)
+assert not [name for name in sys.modules if name.startswith("dsmix_aug.nriqa")], "the library imports the pipeline"
+for command in ("_distort", "_info", "_make_dataset", "_map"):
+    importlib.import_module(f"dsmix_aug.cli.{{command}}")
 """
+RECIPES = ("estimate_opinions", "map_cache", "map_variation", "worker_independent_batches")
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
 
 
@@ -51,7 +51,11 @@ def test_public_names_are_those_of_the_design():
 def test_library_imports_without_the_extras():
     blocked = extras()
     assert {"timm", "sklearn", "pandas", "tqdm", "matplotlib", "pytest"} <= blocked
-    code = IMPORT_THE_LIBRARY.format(extras=repr(blocked))
+    files = [path.relative_to(ROOT) for path in (ROOT / "dsmix_aug").rglob("*.py")]
+    modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files]
+    above = ("dsmix_aug.nriqa", "dsmix_aug.cli", "dsmix_aug.__main__")
+    library = [module for module in modules if not module.startswith(above)]
+    code = IMPORT_THE_LIBRARY.format(extras=repr(blocked), library=repr(library))
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
 
@@ -104,7 +108,7 @@ def test_code_in_readme_runs_as_written():
     "script",
     [
         "examples/collate_quickstart.py",
-        *(f"docs/recipes/{name}.py" for name in ("map_cache", "map_variation", "worker_independent_batches")),
+        *(f"docs/recipes/{name}.py" for name in RECIPES),
     ],
 )
 def test_documented_scripts_run(script: str, tmp_path: Path):
@@ -128,3 +132,23 @@ def test_import_is_cheap_and_old_names_are_lazy():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'dsmix_aug' has no attribute 'nothing'"):
         _ = dsmix_aug.nothing
+
+
+def test_quality_model_is_exported(tmp_path: Path):
+    """The file's scores are the model's, for a batch of another length."""
+    command = [sys.executable, str(ROOT / "docs/recipes/export_quality_model.py"), "model.pt2", "--size", "48", "64"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    difference = re.search(r"largest difference .*: (\S+)", finished.stdout)[1]
+    assert float(difference) < 1e-5
+    assert (tmp_path / "model.pt2").is_file()
+
+
+def test_quality_model_is_a_metric(tmp_path: Path):
+    pytest.importorskip("torchmetrics")
+    command = [sys.executable, str(ROOT / "docs/recipes/quality_metric.py")]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    values = [float(value) for value in re.findall(r"level \d: (\S+) \(mean of 2 images\)", finished.stdout)]
+    assert len(values) == 3
+    assert values == sorted(values, reverse=True)

@@ -49,7 +49,7 @@ def table_of(rows: Sequence[Row], caption: str, unit: str, one: bool) -> str:
     for group, members in groupby(rows, key=lambda row: row["group"]):
         parts.append(f'<tbody><tr><th colspan="3" scope="rowgroup">{escape(group)}</th></tr>')
         for row in members:
-            cells = f"<td>{escape(row['case'])}</td><td class=\"bar\">{bar_of(row, ends, one)}</td>"
+            cells = f'<td>{escape(row["case"])}</td><td class="bar">{bar_of(row, ends, one)}</td>'
             parts.append(f"<tr>{cells}<td>{written_range(row)}</td></tr>")
         parts.append("</tbody>")
     return "".join([*parts, "</table>"])

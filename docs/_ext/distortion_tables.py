@@ -131,6 +131,12 @@ def section_of(distortion: type[Distortion], opinions: list[float]) -> list[str]
     """Return the text of a type's section."""
     said = describe(distortion)
     name = distortion.name
+    fields = [
+        f":Parameter: {distortion.parameter}",
+        f":Source: {said.source}",
+        f":Deviation: {said.deviation}",
+        *cost_field(name),
+    ]
     beyond = [] if name in KADID_10K else ["", "Not one of KADID-10k's types, and not in the default bank."]
     return [
         f".. _distortion-{name}:",
@@ -145,10 +151,9 @@ def section_of(distortion: type[Distortion], opinions: list[float]) -> list[str]
         "",
         said.text,
         "",
-        f":Parameter: {distortion.parameter}",
-        f":Source: {said.source}",
-        f":Deviation: {said.deviation}",
-        *cost_field(name),
+        ".. container:: facts",
+        "",
+        *(f"   {field}" for field in fields),
         "",
         f".. py:class:: {distortion.__name__}(range_mode='clip')",
         f"   :module: {distortion.__module__}",

@@ -25,6 +25,7 @@ class GalleryOrder:
         self.folder = folder
 
     def __call__(self, name: str) -> int:
+        """Return the place of a page."""
         return PAGES.index(name)
 
     def __repr__(self) -> str:

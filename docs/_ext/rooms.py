@@ -99,9 +99,11 @@ def place(floors: list[list[str]], ways: list[list[str]]) -> dict[str, float]:
         wanted = {point: fmean(middles[other] for other in below[point]) if point in below else 0.0 for point in points}
         points.sort(key=lambda point: (wanted[point], point))
         widths = [BOX_WIDTH if " " not in point else 0 for point in points]
-        starts = list(accumulate((width + COLUMN_GAP for width in widths), initial=0.0))
-        shift = fmean(wanted.values()) - fmean(start + width / 2 for start, width in zip(starts, widths))
-        middles |= {point: start + width / 2 + shift for point, start, width in zip(points, starts, widths)}
+        starts = list(accumulate((width + COLUMN_GAP for width in widths[:-1]), initial=0.0))
+        shift = fmean(wanted.values()) - fmean(start + width / 2 for start, width in zip(starts, widths, strict=True))
+        middles |= {
+            point: start + width / 2 + shift for point, start, width in zip(points, starts, widths, strict=True)
+        }
     left = min(middles.values()) - BOX_WIDTH / 2 - COLUMN_GAP
     return {point: middle - left for point, middle in middles.items()}
 
@@ -120,7 +122,7 @@ def draw(arrows: Arrows, title: str) -> str:
     parts = [
         f'<svg viewBox="0 0 {width:.0f} {height}" role="img" aria-label="{escape(title)}" '
         f'style="width:{width:.0f}px; min-width:{min(width, 520):.0f}px; max-width:100%" class="rooms" '
-        'xmlns="http://www.w3.org/2000/svg" font-family="monospace" font-size="13" color="var(--color-foreground-primary)">'
+        'xmlns="http://www.w3.org/2000/svg" font-family="monospace" font-size="13">'
         '<defs><marker id="arrowhead" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
         'orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="currentColor"/></marker></defs>'
     ]

@@ -2,8 +2,8 @@
 A box per sample, and other partners
 ====================================
 
-Like CutMix, :class:`~dsmix_aug.DSMix` draws one box for the batch and takes the sample before as the partner. Both can be
-changed.
+Like CutMix, :class:`~dsmix_aug.DSMix` draws one box for the batch and takes the sample before as the partner.
+Both can be changed.
 """
 
 # %%

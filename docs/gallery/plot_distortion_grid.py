@@ -30,7 +30,7 @@ distorted = {name: distort(batch, levels, generator=generator) for name, distort
 def show_table(cells: torch.Tensor, row_notes: list[str]) -> None:
     """Draw images (125, 3, H, W), float in [0, 1], as a row for each type and a column for each level."""
     height, width = cells.shape[-2] + 4, cells.shape[-1] + 4
-    figure, axes = plt.subplots(figsize=(11, 26), layout="constrained")
+    _, axes = plt.subplots(figsize=(11, 26), layout="constrained")
     axes.imshow(make_grid(cells, nrow=5, padding=4, pad_value=1).permute(1, 2, 0))
     axes.set_yticks([height * (i + 0.5) for i in range(len(bank))], list(bank), fontsize=12)
     axes.set_xticks([width * (i + 0.5) for i in range(5)], [f"level {i}" for i in range(1, 6)], fontsize=12)
@@ -56,7 +56,7 @@ show_table(heat, row_notes=[f"max {value:.3f}" for value in highest.flatten()])
 
 # %%
 # All types at level 4, from ``gaussian_blur`` at the top left to ``contrast_change`` at the bottom right.
-figure, axes = plt.subplots(figsize=(9, 7), layout="constrained")
+_, axes = plt.subplots(figsize=(9, 7), layout="constrained")
 axes.imshow(make_grid(cells[3::5], nrow=5, padding=4, pad_value=255).permute(1, 2, 0))
 axes.set_axis_off()
 plt.show()

@@ -17,7 +17,9 @@ from torchvision.transforms import v2
 from dsmix_aug import DistortionBank, DSMEstimator, sensitivity_map
 
 torch.manual_seed(0)
-photos = [torch.from_numpy(getattr(skimage.data, name)()).permute(2, 0, 1) for name in ("astronaut", "coffee", "rocket")]
+photos = [
+    torch.from_numpy(getattr(skimage.data, name)()).permute(2, 0, 1) for name in ("astronaut", "coffee", "rocket")
+]
 held_out = torch.from_numpy(skimage.data.chelsea()).permute(2, 0, 1)[:, 20:276, 90:346]
 bank = DistortionBank(["white_noise", "jpeg", "color_block"])
 crop = v2.RandomCrop(64)
@@ -56,26 +58,31 @@ for step in range(150):
         held_out_losses.append(F.mse_loss(predict(), test_map).item())
 
 # %%
-figure = plt.figure(figsize=(11, 6), layout="constrained")
-top, bottom = figure.subfigures(2, 1, height_ratios=(1.1, 1))
-axes = top.subplots()
+# The loss of each batch jumps with the distortions that were drawn; that of the photo falls.
+figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
 axes.semilogy(range(1, 151), losses, color="tab:blue", alpha=0.5, label="training batch")
 axes.semilogy(range(10, 151, 10), held_out_losses, "o-", color="tab:orange", label="photo that was kept out")
 axes.set(xlabel="step", ylabel="mean squared error of the map")
 axes.legend(frameon=False)
 axes.spines[["top", "right"]].set_visible(False)
+plt.show()
 
-grid = bottom.subplots(1, 4)
-grid[0].imshow(test_image.permute(1, 2, 0))
-grid[0].set_title("kept out, with blocks")
-for axes, dsm, title in zip(grid[1:], (before, predict(), test_map), ("before", "after 150 steps", "true"), strict=True):
+# %%
+# The photo with its blocks, and its map: predicted before and after the training, and the true one.
+figure, grid = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
+grid[0, 0].imshow(test_image.permute(1, 2, 0))
+grid[0, 0].set_title("kept out, with blocks")
+maps = {"before": before, "after 150 steps": predict(), "true": test_map}
+for axes, (title, dsm) in zip(grid.flat[1:], maps.items(), strict=True):
     heat = axes.imshow(dsm, cmap="inferno", vmin=0, vmax=float(test_map.max()))
     axes.set_title(f"map: {title}")
-for axes in grid:
+for axes in grid.flat:
     axes.set_axis_off()
-bottom.colorbar(heat, ax=grid, label="DSM")
+figure.colorbar(heat, ax=grid, label="mean absolute difference to the photo", shrink=0.6)
 plt.show()
 
 # %%
 # The pipeline does the same at full length, keeps its curves for TensorBoard and draws them in its report:
 # :doc:`/pipeline`.
+
+# sphinx_gallery_thumbnail_number = 2

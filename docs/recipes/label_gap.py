@@ -11,12 +11,10 @@ from pathlib import Path
 import torch
 
 from dsmix_aug import DistortionBank
-from dsmix_aug.nriqa.base.files import read_json
 from dsmix_aug.nriqa.datasets import load_photos
-from dsmix_aug.nriqa.runs.config import Config
+from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS
 from dsmix_aug.nriqa.stages.pretrain import make_batches
-from dsmix_aug.nriqa.stages.training import read_log
 
 
 def main() -> None:
@@ -26,11 +24,12 @@ def main() -> None:
     parser.add_argument("pretrainings", nargs="+", choices=list(PRETRAININGS), help="whose gap to measure")
     args = parser.parse_args()
 
-    config = Config.from_dict(read_json(args.run / "config.json")["config"])
-    photos, bank, loop = load_photos(config).training, DistortionBank(), config.pretrain
+    run = RunFolder(args.run)
+    config, bank, loop = run.config, DistortionBank(), run.config.pretrain
+    photos = load_photos(config.photos, config.smallest_photo).training
     last_quarter = range(loop.steps * 3 // 4, loop.steps)
     for name in args.pretrainings:
-        log = read_log(args.run / "pretrain" / name / "log.jsonl")
+        log = run.log(f"pretrain/{name}")
         loss = sum(log[step]["classes"] for step in last_quarter) / len(last_quarter)
         batches = make_batches(PRETRAININGS[name], config, bank, photos)
         numbers = [step * loop.shards + shard for step in last_quarter for shard in range(loop.shards)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import shutil
 import sys
 import warnings
@@ -168,6 +169,7 @@ def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Iter
     """Yield what became of each photo, in order, made by worker processes with one thread each."""
     if not indices:
         return
+    others = multiprocessing.active_children()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user says how many
         loader: DataLoader[Outcome] = DataLoader(
@@ -178,12 +180,16 @@ def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Iter
             prefetch_factor=PREFETCHED,
         )
         outcomes = iter(loader)
+    started = [process for process in multiprocessing.active_children() if process not in others]
     try:
         yield from outcomes
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise OSError("a worker process was killed, perhaps for memory; the same command goes on from here") from error
+    finally:  # after Ctrl-C a DataLoader would wait for what its workers are doing
+        for process in started:
+            process.terminate()
 
 
 def _as_it_is(outcome: Any) -> Any:

@@ -52,13 +52,15 @@ def output_stems(photos: Iterable[Photo]) -> list[str]:
         ['cat', 'cat_jpg']
     """
     taken: dict[str, Photo] = {}
+    named: dict[str, Photo] = {}
     for photo in photos:
         stem, suffix = os.path.splitext(photo.name)
         if stem in taken:
             stem = f"{stem}_{suffix[1:]}"
-        if stem in taken:
-            raise ValueError(f"PHOTO: {taken[stem].path} and {photo.path} would have outputs of one name")
-        taken[stem] = photo
+        other = named.get(photo.name) or taken.get(stem)
+        if other is not None:
+            raise ValueError(f"PHOTO: {other.path} and {photo.path} would have outputs of one name")
+        taken[stem] = named[photo.name] = photo
     return list(taken)
 
 
@@ -77,6 +79,6 @@ def _read_stdin() -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Photo]:
-    from dsmix_aug.nriqa.datasets import photos as reader
+    from dsmix_aug.photos import listing
 
-    return [Photo(path, path.relative_to(folder).as_posix()) for path in reader.list_photos(folder)]
+    return [Photo(path, path.relative_to(folder).as_posix()) for path in listing.list_photos(folder)]

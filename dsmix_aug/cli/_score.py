@@ -7,10 +7,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from dsmix_aug._tensors import to_float
 from dsmix_aug.cli._csv import print_csv, write_csv
 from dsmix_aug.cli._heat_map import draw_heat_map
 from dsmix_aug.cli._map import predict_map
@@ -21,9 +22,11 @@ from dsmix_aug.cli._progress import Progress
 from dsmix_aug.maps.estimator import DSMEstimator
 from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import write_text
-from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
-from dsmix_aug.nriqa.quality_model import QualityModel, load_from_run
-from dsmix_aug.nriqa.stages.dsm import load_estimator
+from dsmix_aug.nriqa.quality_model import QualityModel
+from dsmix_aug.photos.reader import read_photo
+
+if TYPE_CHECKING:
+    from dsmix_aug.nriqa.runs.folder import RunFolder
 
 QUALITY_MODEL, ESTIMATOR = "quality_model-", "dsm_estimator-"
 
@@ -59,6 +62,8 @@ def score_photos(args: argparse.Namespace) -> int:
     scores, failed = score_readable(model, listed)
     mean_dsm = None
     if estimator is not None:
+        if table not in (None, "-"):  # kept whatever happens to the maps
+            write_file(Scores([str(photo.path) for photo in scores], list(scores.values()), None), model, failed, args)
         files = [(photo.path, path) for photo, path in zip(listed, pictures, strict=True) if photo in scores]
         mean_dsm = draw_maps(estimator, files, args.top)
     write_scores(Scores([str(photo.path) for photo in scores], list(scores.values()), mean_dsm), model, failed, args)
@@ -69,14 +74,20 @@ def score_photos(args: argparse.Namespace) -> int:
 def load_model(args: argparse.Namespace) -> QualityModel:
     """Return the quality model that ``--run`` or ``--weights`` names."""
     if args.run:
-        return load_from_run(args.run, args.row, args.dataset, args.device)
+        return _open_run(args.run).quality_model(args.row, args.dataset, args.device)
     return QualityModel.from_pretrained(find_weights(args.weights, QUALITY_MODEL), args.device)
+
+
+def _open_run(folder: Path) -> RunFolder:
+    from dsmix_aug.nriqa.runs.folder import RunFolder  # takes more packages than scoring does
+
+    return RunFolder(folder)
 
 
 def load_map_estimator(args: argparse.Namespace) -> DSMEstimator:
     """Return the DSM estimator that ``--run`` or ``--weights`` names."""
     if args.run:
-        return load_estimator(args.run, args.device)
+        return _open_run(args.run).estimator(args.device)
     return DSMEstimator.from_pretrained(find_weights(args.weights, ESTIMATOR)).to(args.device)
 
 
@@ -134,6 +145,16 @@ def draw_maps(estimator: DSMEstimator, files: Sequence[tuple[Path, Path]], top: 
     return means
 
 
+def write_file(
+    scores: Scores, model: QualityModel, failed: Sequence[tuple[str, str]], args: argparse.Namespace
+) -> None:
+    """Write the scores to the file that is asked for."""
+    if args.csv:
+        write_csv(Path(args.csv), scores.columns, scores.rows())
+    else:
+        write_text(Path(args.json), json.dumps(_as_json(scores, model, failed), indent=2) + "\n")
+
+
 def write_scores(
     scores: Scores, model: QualityModel, failed: Sequence[tuple[str, str]], args: argparse.Namespace
 ) -> None:
@@ -141,11 +162,10 @@ def write_scores(
     to_stdout = "-" in (args.csv, args.json)
     if args.csv == "-":
         print_csv(sys.stdout, scores.columns, scores.rows())
-    elif args.csv:
-        write_csv(Path(args.csv), scores.columns, scores.rows())
-    elif args.json:
-        text = json.dumps(_as_json(scores, model, failed), indent=2) + "\n"
-        print(text, end="") if to_stdout else write_text(Path(args.json), text)
+    elif args.json == "-":
+        print(json.dumps(_as_json(scores, model, failed), indent=2))
+    elif args.csv or args.json:
+        write_file(scores, model, failed, args)
     else:
         _print_table(scores)
     remarks = sys.stderr if to_stdout else sys.stdout

@@ -36,8 +36,6 @@ class Composition:
         level_probabilities: Sequence[float] | None,
     ) -> None:
         self.bank = bank
-        self.families = list(bank.families.values())
-        self.low, self.high = _check_num_distortions(num_distortions, len(self.families))
         weights = _check_level_probabilities(level_probabilities, bank.levels)
         self.level_weights: dict[str, Tensor] = {}
         for name, distortion in bank.items():
@@ -45,12 +43,11 @@ class Composition:
                 0.0 if level in distortion.identity_levels else weight
                 for level, weight in zip(bank.levels, weights, strict=True)
             ]
-            if not any(moving):
-                raise ValueError(
-                    f"level_probabilities: {name!r} has no level that changes the image and may be drawn, got "
-                    f"{level_probabilities} for levels {bank.levels}"
-                )
-            self.level_weights[name] = torch.tensor(moving, dtype=torch.float64, device="cpu")
+            if any(moving):
+                self.level_weights[name] = torch.tensor(moving, dtype=torch.float64, device="cpu")
+        drawable = ([name for name in names if name in self.level_weights] for names in bank.families.values())
+        self.families = [names for names in drawable if names]
+        self.low, self.high = _check_num_distortions(num_distortions, len(self.families))
 
     def draw(self, generator: torch.Generator | None) -> tuple[DistortionParams, ...]:
         """Draw the distortions of one sample in the order of their application."""
@@ -75,7 +72,7 @@ def _check_num_distortions(given: object, num_families: int) -> tuple[int, int]:
     low, high = limits
     if not 0 <= low <= high <= num_families:
         raise ValueError(
-            f"num_distortions should be 0 <= low <= high <= {num_families}, the number of the bank's families, got "
+            f"num_distortions should be 0 <= low <= high <= {num_families}, the number of families to draw from, got "
             f"{given!r}"
         )
     return int(low), int(high)

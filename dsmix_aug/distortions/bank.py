@@ -82,6 +82,7 @@ class DistortionBank(Mapping[str, Distortion]):
     Raises:
         TypeError: If ``distortions``, ``levels`` or ``opinions`` are of another type.
         ValueError: If a name is unknown or given twice, a level does not exist, or an opinion is not in [1, 5].
+        RuntimeError: If Pillow was built without the codec of a distortion (``"webp"``, ``"avif"``).
 
     Source: Lin, Hosu, Saupe, "KADID-10k: A Large-scale Artificially Distorted IQA Database", QoMEX 2019.
 
@@ -354,7 +355,7 @@ class DistortionBank(Mapping[str, Distortion]):
                 self[name].check_image_size(images)
             except ValueError as error:
                 channels, height, width = images.shape[-3:]
-                fits = "not d.needs_color" if channels == 1 else f"d.min_size <= {min(height, width)}"
+                fits = f"d.min_size <= {min(height, width)}" + (" and not d.needs_color" if channels == 1 else "")
                 raise ValueError(
                     f"{error}; a bank of those that take such images: "
                     f"DistortionBank([name for name, d in DistortionBank().items() if {fits}])"
@@ -377,7 +378,7 @@ class DistortionBank(Mapping[str, Distortion]):
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device; only looked at.
             num_distortions: How many, or the least and the most of them, drawn uniformly. A sample of 0 is pristine.
             level_probabilities: How often each of :attr:`levels` is drawn, relative to each other. Default: equally.
-                Levels that leave the image as it is are not drawn.
+                Levels that leave the image as it is are not drawn, nor types that have no other.
             generator: A CPU generator to draw from instead of torch's global one.
 
         Returns:
@@ -456,11 +457,12 @@ class DistortionBank(Mapping[str, Distortion]):
             try:
                 distorted = self[name].distort_batch(images.index_select(0, index), levels, draws)
             except KeyError as error:
-                incomplete = [i for i in members if error.args[0] not in steps[i].draws]
-                if not incomplete:
+                missing = error.args[0] if error.args else None
+                incomplete = [i for i in members if missing not in steps[i].draws]
+                if missing is None or not incomplete:
                     raise
                 raise ValueError(
-                    f"params[{incomplete[0]}]: the draws of {name!r} lack {error.args[0]!r}; make_params makes them"
+                    f"params[{incomplete[0]}]: the draws of {name!r} lack {missing!r}; make_params makes them"
                 ) from None
             images.index_copy_(0, index, distorted)
 

@@ -88,7 +88,9 @@ class RandomDistortion(v2.Transform):
         self.p: float = p
         self.return_labels: bool = return_labels
         self.num_distortions = num_distortions
-        fewest = Composition(self.bank, num_distortions, level_probabilities).low
+        fewest = 1
+        if not _checks.is_integer(num_distortions) or num_distortions != 1 or level_probabilities is not None:
+            fewest = Composition(self.bank, num_distortions, level_probabilities).low
         if level_probabilities is not None:
             self.level_probabilities = tuple(float(probability) for probability in level_probabilities)
         if return_labels and not self.bank.pristine and (p < 1 or fewest == 0):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,13 @@ from torch import Tensor, nn
 
 from dsmix_aug._checks import check_network_input
 from dsmix_aug.nriqa.base.devices import check_device
-from dsmix_aug.nriqa.base.files import read_json, save_tensors, with_remedy
+from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.datasets.photos import to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import photo_batches, pool_features
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe, ProbeLayer
 from dsmix_aug.nriqa.networks.row import Row, teacher_of
-from dsmix_aug.nriqa.quality_model_file import KIND, read_quality_model
-from dsmix_aug.nriqa.runs.config import Config
-from dsmix_aug.nriqa.runs.rows import rows_of
-from dsmix_aug.nriqa.runs.run import remedy
-from dsmix_aug.nriqa.stages.pretrain import load_networks
-from dsmix_aug.nriqa.stages.probe import find_head
+from dsmix_aug.nriqa.quality_model_file import KIND, ROW_ENTRIES, read_quality_model
 from dsmix_aug.weights import find_weights
 
 #: What a file says of a model apart from its row and its probe.
@@ -80,13 +74,13 @@ class QualityModel(nn.Module):
         target: str,
         trained_on: str,
         remark: str,
-        score_range: tuple[float, float] | None = None,
+        score_range: Sequence[float] | None = None,
         autocast: bool = False,
     ) -> None:
         super().__init__()
         self.row, self.backbone, self.teacher = row, backbone, teacher
         self.target, self.trained_on, self.remark = target, trained_on, remark
-        self.score_range = score_range
+        self.score_range = None if score_range is None else (score_range[0], score_range[1])
         self.autocast = autocast
         self.networks = nn.ModuleList(networks)
         self.probe = ProbeLayer(probe)
@@ -153,7 +147,7 @@ class QualityModel(nn.Module):
             if teacher_of(name, self.teacher) is None:
                 tensors |= {f"{name}/{key}": _compact(tensor) for key, tensor in network.state_dict().items()}
         description = {
-            "row": asdict(self.row),
+            "row": {name: getattr(self.row, name) for name in ROW_ENTRIES},
             "intercept": self.probe.intercept.item(),
             **{key: getattr(self, key) for key in DESCRIPTION},
         }
@@ -188,43 +182,6 @@ class QualityModel(nn.Module):
         """
         check_device(device)
         return cls(**read_quality_model(find_weights("quality_model", name_or_path), allow_download)).to(device)
-
-
-def load_from_run(folder: Path, row_name: str | None, dataset: str | None, device: str) -> QualityModel:
-    """Return the quality model of a finished run.
-
-    Args:
-        folder: The run's folder.
-        row_name: The row; by default the run's first.
-        dataset: The dataset whose scores to predict; by default the first by name.
-        device: Where to put the networks.
-
-    Raises:
-        FileNotFoundError: If the run, or the stage that is needed, is not there.
-        ValueError: If the run has no such row, a file of it is damaged, or the device is not there.
-    """
-    check_device(device)
-    content = read_json(folder / "config.json")["config"]
-    config = Config.from_dict(content)
-    name = row_name or config.rows[0]
-    rows = rows_of(config)
-    if name not in rows:
-        raise ValueError(f"row should be one of {', '.join(rows)}, got {name!r}")
-    networks = load_networks(folder, config, rows[name], device)
-    with with_remedy(remedy(folder, "probe")):
-        probe, description = LinearProbe.load(find_head(folder, name, dataset))
-    return QualityModel(
-        row=rows[name],
-        backbone=config.backbone,
-        teacher=config.teacher,
-        networks=networks,
-        probe=probe,
-        target=description["target"],
-        trained_on=description["dataset"],
-        remark=f"Preset {config.preset}: {config.remark}.",
-        score_range=tuple(description["score_range"]),
-        autocast=config.feature_autocast,
-    ).to(device)
 
 
 def _check_paths(photos: object) -> list[Path]:

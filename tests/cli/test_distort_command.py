@@ -7,6 +7,7 @@ import pytest
 import torch
 from cli_helpers import read_files, read_image, run_command, run_main, save_photo
 from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from dsmix_aug import DistortionBank
 from dsmix_aug.cli._sheet import CELL_WIDTH, HEADING, LABELS
@@ -17,7 +18,7 @@ def test_a_jpeg_is_that_of_pillow(tmp_path, capsys):
     assert run_main("distort", tmp_path / "cat.png", "--type", "jpeg", "--level", "4", "-o", tmp_path / "out") == 0
     expected = io.BytesIO()
     quality = int(DistortionBank()["jpeg"].values[3])
-    Image.open(tmp_path / "cat.png").save(expected, "JPEG", quality=quality, subsampling=2)
+    to_pil_image(read_image(tmp_path / "cat.png")).save(expected, "JPEG", quality=quality, subsampling=2)
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'cat-jpeg-4.png'}\n"
     torch.testing.assert_close(read_image(tmp_path / "out" / "cat-jpeg-4.png"), read_image(expected), rtol=0, atol=0)
 
@@ -77,14 +78,14 @@ def test_size_crops_the_centre_and_skips_smaller_photos(tmp_path, capsys):
 def test_the_grid_shows_every_type_at_every_level(tmp_path):
     save_photo(tmp_path / "cat.png", 0, width=512, height=384)
     assert run_main("distort", tmp_path / "cat.png", "--grid", "-o", tmp_path / "out") == 0
-    sheet = Image.open(tmp_path / "out/cat-grid.png")
+    sheet = to_pil_image(read_image(tmp_path / "out/cat-grid.png"))
     bank = DistortionBank()
     step = (sheet.height - HEADING) / len(bank)
     assert step == int(step) > 192
     # mean_shift at level 3 is the photo itself: its cell shows the photo at half its size
     left, top = LABELS + 2 * (sheet.width - LABELS) // 5, HEADING + int(step) * list(bank).index("mean_shift")
     cell = sheet.crop((left, top, left + CELL_WIDTH, top + 192))
-    shrunk = Image.open(tmp_path / "cat.png").resize((CELL_WIDTH, 192), Image.Resampling.LANCZOS)
+    shrunk = to_pil_image(read_image(tmp_path / "cat.png")).resize((CELL_WIDTH, 192), Image.Resampling.LANCZOS)
     assert np.array_equal(np.array(cell), np.array(shrunk))
 
 
@@ -92,9 +93,9 @@ def test_the_grid_of_chosen_types_is_smaller(tmp_path):
     save_photo(tmp_path / "cat.png", 0)
     run_main("distort", tmp_path / "cat.png", "--grid", "-o", tmp_path / "all")
     run_main("distort", tmp_path / "cat.png", "--grid", "--type", "jpeg", "--level", "1", "2", "-o", tmp_path / "few")
-    whole, part = (Image.open(tmp_path / name / "cat-grid.png") for name in ("all", "few"))
-    assert (part.width - LABELS) * 5 == (whole.width - LABELS) * 2
-    assert (part.height - HEADING) * 25 == whole.height - HEADING
+    whole, part = (read_image(tmp_path / name / "cat-grid.png").shape for name in ("all", "few"))
+    assert (part[2] - LABELS) * 5 == (whole[2] - LABELS) * 2
+    assert (part[1] - HEADING) * 25 == whole[1] - HEADING
 
 
 def test_two_photos_of_one_name_stay_apart(tmp_path, capsys):

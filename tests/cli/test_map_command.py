@@ -14,7 +14,7 @@ from dsmix_aug.cli._heat_map import BAR_WIDTH, GAP, MARGIN, color_values
 def pair(tmp_path):
     """Return a photo, and a copy whose first patch of 16 px is inverted."""
     save_photo(tmp_path / "reference.png", 0, 100, 72)
-    pixels = np.array(Image.open(tmp_path / "reference.png"))
+    pixels = read_image(tmp_path / "reference.png").permute(1, 2, 0).numpy()
     pixels[:16, :16] = 255 - pixels[:16, :16]
     Image.fromarray(pixels).save(tmp_path / "distorted.png")
     return tmp_path / "distorted.png", tmp_path / "reference.png"

@@ -104,6 +104,13 @@ class TestDraws:
         drawn = bank.make_composed_params(images(50), 1, level_probabilities=np.array([0.0, 3.0]))
         assert {steps[0].level for steps in drawn} == {2}
 
+    def test_types_without_a_level_that_changes_the_image_are_left_out(self):
+        bank = DistortionBank(["gaussian_blur", "jpeg", "motion_blur", "lens_blur"], levels=(1,))
+        drawn = bank.make_composed_params(images(60), 2)
+        assert {step.type for steps in drawn for step in steps} == {"jpeg", "lens_blur"}
+        only_pristine = DistortionBank(["motion_blur"], levels=(1,))
+        assert torch.equal(RandomDistortion(only_pristine)(images(2)), images(2))
+
     def test_seed_reproduces(self, bank):
         first, second = (
             bank.make_composed_params(images(20), (1, 7), generator=torch.Generator().manual_seed(3)) for _ in range(2)
@@ -292,11 +299,7 @@ class TestErrors:
             ({"level_probabilities": [1, 1, 1, 1, float("nan")]}, ValueError, "should be finite and not negative"),
             ({"level_probabilities": 0.5}, TypeError, "level_probabilities should be a sequence of numbers, got 0.5"),
             ({"level_probabilities": "abcde"}, TypeError, "level_probabilities should be a sequence of numbers"),
-            (
-                {"level_probabilities": [1, 0, 0, 0, 0]},
-                ValueError,
-                "'gaussian_blur' has no level that changes",
-            ),
+            ({"level_probabilities": [0, 0, 0, 0, 0]}, ValueError, "number of families to draw from, got"),
         ],
     )
     def test_settings(self, bank, settings, error, message):

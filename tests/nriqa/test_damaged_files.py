@@ -1,6 +1,5 @@
 """Damaged files of a run are named, with what to delete, and never used; those of the cache are made anew."""
 
-import json
 import os
 import pickle
 import random
@@ -13,16 +12,14 @@ from PIL import Image
 from torch import nn
 
 from dsmix_aug import DSMEstimator
-from dsmix_aug.nriqa.base.files import save_tensors
+from dsmix_aug.nriqa.base.files import save_tensors, write_json
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.networks.features import cached_features
 from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
-from dsmix_aug.nriqa.quality_model import load_from_run
+from dsmix_aug.nriqa.runs.folder import FORMAT, RunFolder
+from dsmix_aug.nriqa.runs.networks import KIND
 from dsmix_aug.nriqa.runs.presets import PRESETS
-from dsmix_aug.nriqa.runs.rows import ROWS
 from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint, write_checkpoint
-from dsmix_aug.nriqa.stages.dsm import load_estimator
-from dsmix_aug.nriqa.stages.pretrain import KIND, load_networks
 
 CONFIG = PRESETS["smoke"]
 
@@ -48,24 +45,31 @@ class Trap:
         return os.mkdir, (str(self.path),)
 
 
+def claim(folder, part):
+    write_json(folder / "config.json", {"format": FORMAT, "config": CONFIG.to_dict(), "data": {}})
+    write_json(RunFolder(folder).marker_path(part), {"seconds": 1.0})
+
+
 def make_estimator(folder):
+    claim(folder, "dsm")
     DSMEstimator(8, 16, 1, 2).save_pretrained(folder / "dsm" / "estimator.safetensors")
-    return folder / "dsm" / "estimator.safetensors", lambda: load_estimator(folder, "cpu"), "finished/dsm.json"
+    return folder / "dsm" / "estimator.safetensors", lambda: RunFolder(folder).estimator(), "finished/dsm.json"
 
 
 def make_backbone(folder):
+    claim(folder, "pretrain/dsmix")
     path = folder / "pretrain" / "dsmix" / "backbone.safetensors"
     save_tensors(path, KIND, "dsmix", build_backbone(CONFIG.backbone, "random").state_dict())
-    return path, lambda: load_networks(folder, CONFIG, ROWS["dsmix"], "cpu"), "finished/pretrain-dsmix.json"
+    return path, lambda: RunFolder(folder).networks("dsmix"), "finished/pretrain-dsmix.json"
 
 
 def make_probe(folder):
+    claim(folder, "probe")
     path = folder / "probe" / "dsmix-toy.safetensors"
     arrays = [np.arange(100.0), np.arange(100.0) + 1, np.ones(100), np.ones(100), np.ones(100)]
-    LinearProbe(*arrays, 0.5).save(path, {"row": "dsmix", "dataset": "toy", "target": "MOS"})
+    LinearProbe(*arrays, 0.5).save(path, {"row": "dsmix", "dataset": "toy", "target": "MOS", "score_range": [0.0, 1.0]})
     make_backbone(folder)
-    (folder / "config.json").write_text(json.dumps({"config": CONFIG.to_dict()}))
-    return path, lambda: load_from_run(folder, "dsmix", "toy", "cpu"), "finished/probe.json"
+    return path, lambda: RunFolder(folder).quality_model("dsmix", "toy"), "finished/probe.json"
 
 
 def make_checkpoint(folder):

@@ -280,4 +280,4 @@ def test_a_run_that_is_not_there_cannot_be_exported(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         run_script("export_weights.py", tmp_path / "nothing")
     assert stop.value.code == 2
-    assert "config.json" in capsys.readouterr().err
+    assert "there is no run in " in capsys.readouterr().err

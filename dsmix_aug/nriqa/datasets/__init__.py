@@ -1,96 +1,26 @@
-"""The datasets, one small loader each, and the one registry of them."""
+"""The datasets, one small loader each, and the one registry of them.
+
+The registry is imported when it is first used: to read photos, as scoring does, takes none of what tables of scores do.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from dsmix_aug.nriqa.datasets.biq2021 import load_biq2021
-from dsmix_aug.nriqa.datasets.csiq import load_csiq
-from dsmix_aug.nriqa.datasets.csv_scores import load_csv
-from dsmix_aug.nriqa.datasets.flive import load_flive
-from dsmix_aug.nriqa.datasets.kadid10k import load_kadid10k
-from dsmix_aug.nriqa.datasets.koniq10k import load_koniq10k
-from dsmix_aug.nriqa.datasets.live import load_live
-from dsmix_aug.nriqa.datasets.live_challenge import load_live_challenge
-from dsmix_aug.nriqa.datasets.photo_folder import load_photo_folder
-from dsmix_aug.nriqa.datasets.photos import PhotoSet
-from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
-from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
-from dsmix_aug.nriqa.datasets.tid2013 import load_tid2013
-from dsmix_aug.nriqa.runs.config import Config
+from dsmix_aug.nriqa.base.extras import require
 
-#: Datasets name files of a run, and stand in its pictures.
-DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-#: Loaders of scored datasets by the name that ``--data name=path`` gives: folder as unpacked -> :class:`ScoredSet`.
-LOADERS: dict[str, Callable[[Path], ScoredSet]] = {
-    "live": load_live,
-    "csiq": load_csiq,
-    "tid2013": load_tid2013,
-    "kadid10k": load_kadid10k,
-    "live_challenge": load_live_challenge,
-    "koniq10k": load_koniq10k,
-    "flive": load_flive,
-    "biq2021": load_biq2021,
-}
-
-
-def check_dataset_name(name: str) -> None:
-    """Check that a name can be part of a file's name and of a picture's text.
-
-    Raises:
-        ValueError: If it is not 1 to 64 of the letters a to z in either case, digits, ``.``, ``_`` and ``-``, the first
-            a letter or a digit.
-
-    Example:
-        >>> check_dataset_name("koniq10k")
-        >>> check_dataset_name("../koniq")
-        Traceback (most recent call last):
-        ValueError: the name of a dataset should be 1 to 64 letters, digits, ., _ and -, ... got '../koniq'
-    """
-    if not DATASET_NAME.fullmatch(name):
-        raise ValueError(
-            "the name of a dataset should be 1 to 64 letters, digits, ., _ and -, the first a letter or a digit, "
-            f"got {name!r}"
-        )
-
-
-def load_photos(config: Config) -> PhotoSet:
-    """Return the config's pristine photos.
-
-    Raises:
-        FileNotFoundError: If the folder is missing.
-        ValueError: If it holds no photo that can be used.
-    """
-    min_side = max(config.dsm.crop_size, config.pretrain.crop_size, config.held_out_side)
-    if config.photos == "skimage":
-        return load_skimage_photos(min_side)
-    return load_photo_folder(Path(config.photos), min_side)
-
-
-def load_scored_set(name: str, path: Path, allow_outside: bool = False) -> ScoredSet:
-    """Return the scored dataset at ``path``: a CSV file under any name, or the folder of one of :data:`LOADERS`.
-
-    Args:
-        name: Name of the dataset, see :func:`check_dataset_name`.
-        path: The CSV file or folder.
-        allow_outside: Whether a CSV file may list images outside of its folder.
-
-    Raises:
-        FileNotFoundError: If ``path``, or a part of the dataset in it, is missing.
-        ValueError: If the name cannot be one, there is no loader of that name and ``path`` is not a CSV file, or the
-            data is not as expected.
-    """
-    check_dataset_name(name)
-    if path.suffix.lower() == ".csv":
-        return load_csv(path, name, allow_outside=allow_outside)
-    if name in LOADERS:
-        return LOADERS[name](path)
-    raise ValueError(
-        f"data: no loader is called {name!r} (there are: {', '.join(LOADERS)}), and {path} is not a .csv file"
-    )
-
+if TYPE_CHECKING:
+    from dsmix_aug.nriqa.datasets.registry import LOADERS, ScoredSet, check_dataset_name, load_photos, load_scored_set
 
 __all__ = ["LOADERS", "ScoredSet", "check_dataset_name", "load_photos", "load_scored_set"]
+
+require("score", "tqdm")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require("pipeline", "pandas")
+    from dsmix_aug.nriqa.datasets import registry
+
+    return getattr(registry, name)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from PIL import Image
 from skimage.metrics import structural_similarity
 from torch import Tensor
 from tqdm import tqdm
@@ -18,7 +17,7 @@ from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
-from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk
+from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk, write_png
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
 #: Letters of a photo's name that those of its distorted images keep; a file's name has 255 bytes at most.
@@ -67,7 +66,7 @@ def _distort(
     paths = [folder / f"{name}_{distortion}.png" for distortion in classes]
     with ThreadPoolExecutor(2) as pool:
         scores = list(pool.map(ssim, images[changed], references[changed]))
-        list(pool.map(_write, images[changed], paths))
+        list(pool.map(write_png, images[changed], paths))
     return [
         {"image": path.name, "score": f"{score:.6f}", "reference": name, "distortion": distortion}
         for path, score, distortion in zip(paths, scores, classes, strict=True)
@@ -84,8 +83,3 @@ def ssim(image: Tensor, reference: Tensor) -> float:
 def _file_name_part(text: str) -> str:
     """Return a text as part of a file's name, on any file system and in a CSV file."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", text)[:NAME_LENGTH]
-
-
-def _write(image: Tensor, path: Path) -> None:
-    with replace_when_done(path) as temporary:
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, compress_level=1)

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
-from dsmix_aug.nriqa.base.files import file_hash, fingerprint
-from dsmix_aug.nriqa.datasets.photo_listing import list_photos
-from dsmix_aug.nriqa.datasets.photo_reader import read_photo
+from dsmix_aug._tensors import to_float
+from dsmix_aug.nriqa.base.files import file_hash, fingerprint, replace_when_done
+from dsmix_aug.photos.listing import list_photos
+from dsmix_aug.photos.reader import read_photo
 
 __all__ = [
     "PhotoSet",
@@ -29,6 +31,7 @@ __all__ = [
     "read_photo",
     "read_shrunk",
     "to_float",
+    "write_png",
 ]
 
 #: A warning names so many of the photos that were left out; all are in the list of those skipped.
@@ -161,6 +164,7 @@ def photo_fingerprint(paths: Sequence[Path], hashes: Sequence[str] | None = None
     return fingerprint(*(f"{path.name} {content}" for path, content in zip(paths, hashes, strict=True)))
 
 
-def to_float(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 in [0, 1]."""
-    return F.to_dtype(images, torch.float32, scale=True)
+def write_png(image: Tensor, path: Path) -> None:
+    """Write a (3, H, W) uint8 image as PNG, in one piece."""
+    with replace_when_done(path) as temporary:
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, "PNG", compress_level=1)

@@ -24,6 +24,7 @@ class ScoredSet:
         split: N entries ``"train"`` or ``"test"`` where the dataset has an official split, else ``None``.
         skipped: Images that were left out.
         fingerprint: Hash of names, contents and scores.
+        root: The dataset's folder, which names of images in tables are relative to.
     """
 
     name: str
@@ -34,3 +35,9 @@ class ScoredSet:
     split: tuple[str, ...] | None
     skipped: tuple[Skipped, ...]
     fingerprint: str
+    root: Path = Path()
+
+    def relative_name(self, path: Path) -> str:
+        """Return an image's name in tables: its path relative to the root, or as it is where it lies elsewhere."""
+        inside = path.is_relative_to(self.root)
+        return (path.relative_to(self.root) if inside else path).as_posix()

@@ -9,10 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.kernel_ridge import KernelRidge
-from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from dsmix_aug.nriqa.base.files import load_tensors, save_tensors
@@ -23,6 +19,8 @@ ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 FOLDS = 5
 #: A feature of a photo counts as no lower and no higher than these quantiles of the training photos'.
 CLIP_QUANTILES = (0.05, 0.95)
+#: A feature that deviates by no more than this share of its mean is constant up to rounding.
+CONSTANT = 1e-12
 #: The fields of a probe that are arrays, one value per feature each.
 ARRAYS = ("low", "high", "mean", "scale", "coefficients")
 
@@ -102,7 +100,13 @@ class ProbeLayer(nn.Module):
         return ((clipped - self.mean) / self.scale) @ self.coefficients + self.intercept
 
 
-def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, contents: np.ndarray) -> LinearProbe:
+def fit_probe(
+    features: np.ndarray,
+    widths: Sequence[int],
+    scores: np.ndarray,
+    contents: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> LinearProbe:
     """Fit a probe; its regularisation is chosen by cross-validation inside what is given here.
 
     Features are clipped to the range that most training photos keep to. Pre-trained features answer to distortions that
@@ -117,22 +121,36 @@ def fit_probe(features: np.ndarray, widths: Sequence[int], scores: np.ndarray, c
         widths: Widths of the groups of features, in order; their sum is D.
         scores: (N,).
         contents: (N,) names; images of one content stay in one fold. A single content is parted by image.
+        weights: (N,), above 0: how much each image's error counts, in the fit and in the choice. Default: all alike.
     """
+    # Imported here: to predict scores takes none of them.
+    import sklearn
+    from sklearn.kernel_ridge import KernelRidge
+    from sklearn.metrics import make_scorer, mean_squared_error
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from threadpoolctl import threadpool_limits
+
+    if weights is None:
+        weights = np.ones(len(scores))
     low, high = np.quantile(features, CLIP_QUANTILES, axis=0)
     clipped = np.clip(features.astype(np.float64), low, high)
-    scaler = StandardScaler().fit(clipped)
-    scale = scaler.scale_ * np.repeat(np.sqrt(np.multiply(widths, len(widths))), widths)
-    standardized = (clipped - scaler.mean_) / scale
-    intercept = float(scores.mean())
+    mean = np.average(clipped, axis=0, weights=weights)
+    deviation = np.sqrt(np.average(np.square(clipped - mean), axis=0, weights=weights))
+    deviation[deviation <= CONSTANT * np.abs(mean)] = 1.0
+    scale = deviation * np.repeat(np.sqrt(np.multiply(widths, len(widths))), widths)
+    standardized = (clipped - mean) / scale
+    intercept = float(np.average(scores, weights=weights))
     if len(np.unique(contents)) == 1:
         contents = np.arange(len(scores))
-    search = GridSearchCV(
-        KernelRidge(kernel="precomputed"),
-        {"alpha": ALPHAS},
-        cv=GroupKFold(min(FOLDS, len(np.unique(contents)))),
-        scoring="neg_mean_squared_error",
-    )
-    with threadpool_limits(1, user_api="blas"):  # products this small lose more to waiting threads than they gain
-        search.fit(standardized @ standardized.T, scores - intercept, groups=contents)
+    # Weights belong to the fit and to the error that strengths are compared by: scikit-learn routes them to both.
+    with sklearn.config_context(enable_metadata_routing=True), threadpool_limits(1, user_api="blas"):
+        # One thread: products this small lose more to waiting threads than they gain.
+        search = GridSearchCV(
+            KernelRidge(kernel="precomputed").set_fit_request(sample_weight=True),
+            {"alpha": ALPHAS},
+            cv=GroupKFold(min(FOLDS, len(np.unique(contents)))),
+            scoring=make_scorer(mean_squared_error, greater_is_better=False).set_score_request(sample_weight=True),
+        )
+        search.fit(standardized @ standardized.T, scores - intercept, groups=contents, sample_weight=weights)
         coefficients = standardized.T @ search.best_estimator_.dual_coef_
-    return LinearProbe(low, high, scaler.mean_, scale, coefficients, intercept)
+    return LinearProbe(low, high, mean, scale, coefficients, intercept)

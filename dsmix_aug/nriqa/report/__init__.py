@@ -1,1 +1,5 @@
-"""What a finished run looks like: the report, its pictures, and the comparison of runs."""
+"""Reports of finished runs: the page, its pictures, and the comparison of runs."""
+
+from dsmix_aug.nriqa.base.extras import require
+
+require("report", "matplotlib")

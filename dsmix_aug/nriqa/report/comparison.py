@@ -1,4 +1,4 @@
-"""Rows of several runs that differ in their seed alone: means over seeds, and differences with a paired bootstrap."""
+"""Rows of several runs that differ only in their seed: means over seeds, and differences with a paired bootstrap."""
 
 from __future__ import annotations
 
@@ -11,62 +11,55 @@ import pandas as pd
 from scipy import stats
 from tqdm import tqdm
 
-from dsmix_aug.nriqa.base.files import read_json
 from dsmix_aug.nriqa.runs.config import Config, differences
+from dsmix_aug.nriqa.runs.folder import RunFolder
+from dsmix_aug.nriqa.runs.predictions import KEYS
 from dsmix_aug.nriqa.runs.rows import ROWS
-from dsmix_aug.nriqa.stages.metrics import score
+from dsmix_aug.nriqa.stages.metrics import median_over_splits, score_splits
 
-KEYS = ["row", "trained_on", "tested_on"]
 LEVEL = 0.95
 
 
 def read_runs(folders: Sequence[Path]) -> pd.DataFrame:
-    """Return the predictions of finished runs that differ in their seed alone, with a column ``seed``.
+    """Return the predictions of finished runs that differ only in their seed, with a column ``seed``.
 
     A row may be missing in some of the runs; it then counts with the seeds that have it.
 
     Raises:
-        FileNotFoundError: If a run has no predictions.
-        ValueError: If two runs have one seed, or differ in more than seed and rows.
+        FileNotFoundError: If a folder holds no run, or a run has no predictions.
+        ValueError: If two runs have one seed, or differ in more than seed and rows, or one cannot be read.
     """
     tables: list[pd.DataFrame] = []
     first: dict[str, Any] | None = None
-    for folder in folders:
-        content = read_json(folder / "config.json")
-        seed = Config.from_dict(content["config"]).seed
-        path = folder / "probe" / "predictions.csv"
-        if not path.is_file():
-            raise FileNotFoundError(f"{folder} has no predictions: run the stage 'probe' first")
-        common = {**content, "config": {**content["config"], "seed": None, "rows": None}}
+    for run in map(RunFolder, folders):
+        seed = run.config.seed
+        common = {"config": _without_seed(run.config), "data": run.fingerprints}
         first = first or common
         changed = differences(first, common)
         if changed:
-            raise ValueError(f"{folder} is no other seed of {folders[0]}; what differs: {'; '.join(changed)}")
+            raise ValueError(f"{run.folder} is not another seed of {folders[0]}; what differs: {'; '.join(changed)}")
         if any(seed == table["seed"].iloc[0] for table in tables):
-            raise ValueError(f"{folder} has seed {seed}, as another of the runs")
-        tables.append(pd.read_csv(path).assign(seed=seed))
+            raise ValueError(f"{run.folder} has seed {seed}, as another of the runs")
+        tables.append(run.predictions.table.assign(seed=seed))
     return pd.concat(tables, ignore_index=True)
 
 
 def average(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return SRCC, PLCC, KRCC and RMSE of each row and pair of datasets: mean over seeds of the median over splits."""
-    table = []
-    for key, group in predictions.groupby(KEYS, sort=False):
-        seeds = []
-        for _, run in group.groupby("seed"):
-            splits = [score(split["prediction"], split["target"]) for _, split in run.groupby("split")]
-            seeds.append(pd.DataFrame(splits).median(skipna=False))
-        values = pd.DataFrame(seeds)
-        entry = {**dict(zip(KEYS, key, strict=True)), "title": ROWS[key[0]].title, "seeds": len(values)}
-        table.append({**entry, **values.mean(skipna=False), "srcc_sd": values["srcc"].std() if len(values) > 1 else 0})
-    return pd.DataFrame(table)
+    by_seed = [*KEYS, "seed"]
+    medians = median_over_splits(score_splits(predictions, by_seed), by_seed)
+    seeds = medians.groupby(KEYS, sort=False)
+    means = seeds.agg(lambda column: column.mean(skipna=False))
+    spread = seeds["srcc"].std().where(seeds.size() > 1, 0)
+    table = means.assign(srcc_sd=spread, seeds=seeds.size()).reset_index()
+    return table.assign(title=[ROWS[name].title for name in table["row"]])
 
 
 def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replicates: int, seed: int) -> pd.DataFrame:
     """Return the difference in SRCC of pairs of rows, with a 95 % interval from a paired bootstrap.
 
-    A replicate draws images and seeds with replacement, the same for both rows; its difference is the mean over the
-    drawn seeds. Seeds that one of the two rows lacks are left out.
+    The difference is that of the two rows' SRCC as :func:`average` has it, over the seeds that both rows have. A
+    replicate draws images and seeds with replacement, the same for both rows.
 
     Args:
         predictions: From :func:`read_runs`.
@@ -90,6 +83,10 @@ def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replica
             names = {"row": row, "baseline": baseline, "trained_on": trained, "tested_on": tested}
             table.append({**names, "srcc_difference": values[0], "low": low, "high": high})
     return pd.DataFrame(table)
+
+
+def _without_seed(config: Config) -> dict[str, Any]:
+    return {name: value for name, value in config.deciding().items() if name not in ("seed", "rows")}
 
 
 class _Split(NamedTuple):
@@ -130,11 +127,12 @@ def _pair_up(group: pd.DataFrame, row: str, baseline: str) -> list[list[_Split]]
 
 
 def _difference(splits: Sequence[_Split], counts: np.ndarray) -> float:
-    """Return the difference in SRCC, averaged over splits, where each image counts so many times."""
+    """Return the difference of two rows' median SRCC over splits, where each image counts so many times."""
     values = []
     for split in splits:
         chosen = np.repeat(np.arange(len(split.images)), counts[split.images.astype(int)])
         ranks = stats.rankdata(np.stack([split.prediction, split.baseline, split.target])[:, chosen], axis=1)
         correlations = np.corrcoef(ranks)
-        values.append(correlations[0, 2] - correlations[1, 2])
-    return float(np.mean(values))
+        values.append(correlations[:2, 2])
+    own, baseline = np.median(values, axis=0)
+    return float(own - baseline)

@@ -13,7 +13,6 @@ from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.distorted_photos import ssim
 from dsmix_aug.nriqa.datasets.photos import read_center, read_shrunk, to_float
 from dsmix_aug.nriqa.runs.run import Run
-from dsmix_aug.nriqa.stages.dsm import load_estimator
 
 SIDE = 288
 SHOWN_CLASSES = (
@@ -75,7 +74,7 @@ def distort(run: Run, photo: Tensor, classes: tuple[tuple[str, int], ...], with_
     predicted: list[Tensor | None] = [None] * len(classes)
     if with_maps:
         with torch.no_grad():
-            predicted = list(load_estimator(run.folder, run.device)(to_float(images.to(run.device))).float().cpu())
+            predicted = list(run.estimator(run.device)(to_float(images.to(run.device))).float().cpu())
     return [
         Distorted(f"{name} {level}", image, ssim(image, photo), true_map, predicted_map)
         for (name, level), image, true_map, predicted_map in zip(classes, images, true_maps, predicted, strict=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dsmix_aug.nriqa.runs.config import Config, LoopConfig
+from dsmix_aug.nriqa.runs.config import Config, EstimatorConfig, LoopConfig
 from dsmix_aug.nriqa.runs.rows import ROWS
 
 SMALL = Config(
     preset="small",
-    remark="about 90 minutes on two CPU cores; far shorter than the paper's training",
     rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
     dsm=LoopConfig(steps=12_000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True),
     pretrain=LoopConfig(steps=400, batch_size=32, crop_size=128, learning_rate=1e-3),
-    estimator={"embed_dim": 192, "depth": 6, "num_heads": 3},
+    estimator=EstimatorConfig(embed_dim=192, depth=6, num_heads=3),
     distillation_weight=4.0,
     trained_share=0.5,
     feature_autocast=True,
@@ -29,14 +28,22 @@ PAPER_LOOP = LoopConfig(
     autocast=True,
 )
 
+#: What figures of each preset are worth; printed next to every one of them, and decides none.
+REMARKS = {
+    "small": "about 90 minutes on two CPU cores; far shorter than the paper's training",
+    "demo": "a smoke test, not a result (a handful of photos, minutes of training)",
+    "ablation": "every row on a budget of minutes each, to compare rows with one another",
+    "paper": "the scale of the paper; where the paper is silent, the choices are ours",
+    "smoke": "a few steps that show that the code runs; its figures mean nothing",
+}
+
 PRESETS = {
     "demo": Config(
         preset="demo",
-        remark="a smoke test, not a result (a handful of photos, minutes of training)",
         rows=("dsmix", "cutmix", "dsmix_undistilled", "teacher_and_dsmix", "random", "teacher"),
         dsm=LoopConfig(steps=300, batch_size=24, crop_size=128, learning_rate=2e-3, checkpoint_every=100),
         pretrain=LoopConfig(steps=120, batch_size=24, crop_size=96, learning_rate=1e-3, checkpoint_every=30),
-        estimator={"embed_dim": 128, "depth": 4, "num_heads": 4},
+        estimator=EstimatorConfig(embed_dim=128, depth=4, num_heads=4),
         held_out_side=160,
         stand_in_levels=(1, 3, 5),
     ),
@@ -44,16 +51,14 @@ PRESETS = {
     "ablation": replace(
         SMALL,
         preset="ablation",
-        remark="every row on a budget of minutes each, to compare rows with one another",
         rows=tuple(ROWS),
     ),
     "paper": Config(
         preset="paper",
-        remark="the scale of the paper; where the paper is silent, the choices are ours",
         rows=("dsmix", "cutmix", "no_mixing", "dsmix_undistilled", "random", "teacher"),
         dsm=PAPER_LOOP,
         pretrain=PAPER_LOOP,
-        estimator={"embed_dim": 384, "depth": 12, "num_heads": 6},
+        estimator=EstimatorConfig(embed_dim=384, depth=12, num_heads=6),
         teacher="ResNet50_Weights.IMAGENET1K_V2",
         backbone="resnet50",
         held_out_side=224,
@@ -62,13 +67,18 @@ PRESETS = {
     ),
     "smoke": Config(
         preset="smoke",
-        remark="a few steps that show that the code runs; its figures mean nothing",
         rows=("dsmix", "dsmix_undistilled", "teacher_and_dsmix", "random", "teacher"),
         dsm=LoopConfig(steps=4, batch_size=4, crop_size=64, learning_rate=1e-3, checkpoint_every=2),
         pretrain=LoopConfig(steps=4, batch_size=4, crop_size=64, learning_rate=5e-4, checkpoint_every=2),
-        estimator={"embed_dim": 32, "depth": 1, "num_heads": 2},
+        estimator=EstimatorConfig(embed_dim=32, depth=1, num_heads=2),
         held_out_side=64,
         stand_in_levels=(3,),
         split_count=3,
     ),
 }
+
+
+def describe(preset: str) -> str:
+    """Return the sentence that says what figures of a preset are worth."""
+    remark = REMARKS.get(preset)
+    return f"Preset {preset}: {remark}." if remark else f"Preset {preset}."

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dsmix_aug.nriqa.networks.row import Row
-from dsmix_aug.nriqa.runs.config import Config
+from dsmix_aug.nriqa.runs.config import Config, Weighting
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,21 @@ class Pretraining:
         title: Name in training curves.
         mixing: ``"dsmix"``: :class:`~dsmix_aug.DSMix` with the config's weighting; ``"cutmix"``: the same boxes with
             labels weighted by area; ``"mixup"``: ``v2.MixUp``; ``None``: nothing is mixed.
+        weighting: Weighting of labels under ``"dsmix"``; ``None``: the config's.
         shuffled_maps: Whether each sample's labels are weighted by another sample's map: the control that shows
             whether it is the map that matters.
         distill: Whether the teacher's features are distilled.
+        opinions: Whether a head predicts the opinion of the image beside the classes. That of a mixed image is DSMix's
+            own rule for scores: the opinions of its parts, weighted as their labels are.
         dsm_head: Whether a head predicts the DSM beside the classes.
         from_scratch: Whether the backbone starts from random weights, whatever the config says.
     """
 
     title: str
     mixing: Literal["dsmix", "cutmix", "mixup"] | None = None
+    weighting: Weighting | None = None
     shuffled_maps: bool = False
+    opinions: bool = False
     distill: bool = True
     dsm_head: bool = False
     from_scratch: bool = False
@@ -38,6 +43,25 @@ PRETRAININGS = {
     "cutmix": Pretraining("CutMix (area labels)", mixing="cutmix"),
     "dsmix": Pretraining("DSMix", mixing="dsmix"),
     "dsmix_shuffled": Pretraining("DSMix, another sample's map", mixing="dsmix", shuffled_maps=True),
+    "no_mixing_opinions": Pretraining("no mixing, opinions", opinions=True),
+    "cutmix_opinions": Pretraining("CutMix, opinions", mixing="cutmix", opinions=True),
+    "dsmix_opinions": Pretraining("DSMix, opinions", mixing="dsmix", opinions=True),
+    "dsmix_opinions_shuffled": Pretraining(
+        "DSMix, opinions, another sample's map", mixing="dsmix", opinions=True, shuffled_maps=True
+    ),
+    "dsmix_annoyance": Pretraining(
+        "DSMix by annoyance, opinions", mixing="dsmix", opinions=True, weighting="annoyance"
+    ),
+    "dsmix_annoyance_shuffled": Pretraining(
+        "DSMix by annoyance, opinions, another sample's map",
+        mixing="dsmix",
+        opinions=True,
+        weighting="annoyance",
+        shuffled_maps=True,
+    ),
+    "dsmix_mass_and_area": Pretraining(
+        "DSMix by mass and area, opinions", mixing="dsmix", opinions=True, weighting="mass_and_area"
+    ),
     "no_mixing_undistilled": Pretraining("no mixing, no distillation", distill=False),
     "cutmix_undistilled": Pretraining("CutMix, no distillation", mixing="cutmix", distill=False),
     "dsmix_undistilled": Pretraining("DSMix, no distillation", mixing="dsmix", distill=False),
@@ -46,7 +70,7 @@ PRETRAININGS = {
 }
 
 ROWS = {
-    **{name: Row(pretraining.title, (name,)) for name, pretraining in PRETRAININGS.items()},
+    **{name: Row(pretraining.title, (name,), set_back=True) for name, pretraining in PRETRAININGS.items()},
     **{
         f"teacher_and_{name}": Row(f"teacher + {PRETRAININGS[name].title}", ("teacher", name))
         for name in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")

@@ -1,11 +1,11 @@
-"""A run: its folder, its config, its data, and which of its parts are finished."""
+"""A run in progress: its claim on a folder, its data, and the marks of its finished parts."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -14,26 +14,27 @@ from typing import Any
 
 from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.networks.backbones import check_backbone
-from dsmix_aug.nriqa.runs.config import Config, Machine, differences
-from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
-from dsmix_aug.nriqa.datasets.distorted_photos import make_distorted_photos
 from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, read_json, write_json
 from dsmix_aug.nriqa.base.lock import lock_folder
-from dsmix_aug.nriqa.datasets.photos import Skipped
-from dsmix_aug.nriqa.networks.row import Row
-from dsmix_aug.nriqa.runs.rows import rows_of
+from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
+from dsmix_aug.nriqa.datasets.distorted_photos import STAND_IN_NAME, make_distorted_photos
+from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME, check_count, make_opinion_photos
+from dsmix_aug.nriqa.datasets.photo_folder import HELD_OUT_EVERY
+from dsmix_aug.nriqa.datasets.photos import PhotoSet, Skipped
+from dsmix_aug.nriqa.networks.backbones import check_backbone
 from dsmix_aug.nriqa.networks.teacher import check_teacher
+from dsmix_aug.nriqa.runs.config import Config, Machine, differences
+from dsmix_aug.nriqa.runs.folder import DSM, EVALUATE, FORMAT, PRETRAIN, PROBE, RunFolder, read_config
+from dsmix_aug.nriqa.runs.rows import pretrainings_of, rows_of
+from dsmix_aug.nriqa.runs.splits import check_splits
 
 PACKAGES = ("dsmix-aug", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image", "pillow")
-#: In the folder of a part that is being trained.
-CHECKPOINT = "checkpoint.safetensors"
-#: Held-out photos that the stand-in is made of, at most.
-STAND_IN_PHOTOS = 24
+#: Held-out photos that the stand-in is made of, at most, and at least: one content to train on and one to test on.
+STAND_IN_PHOTOS, FEWEST_STAND_IN_PHOTOS = 24, 2
 
 
-class Run:
-    """One run in one folder, new or resumed.
+class Run(RunFolder):
+    """A run's folder that stages write to, new or resumed.
 
     A run is started again with the same folder and config: parts that are finished are kept, the part in the middle
     goes on from its last checkpoint, and the numbers come out as if nothing had happened.
@@ -42,27 +43,39 @@ class Run:
         folder: The run's folder, made if it is not there.
         config: What decides the numbers.
         machine: Where it runs.
+        stages: The stages that are asked for; the data that they need is read and checked at once, any other when it
+            is first used.
 
     Raises:
         BlockingIOError: If another process runs in the folder.
         FileNotFoundError: If data is missing.
-        ValueError: If the folder holds a run with another config or other data, the data is not as expected, or the
-            device is not there.
+        ValueError: If the folder holds a run with another config or other data, or the data is not as expected or too
+            little.
     """
 
-    def __init__(self, folder: Path, config: Config, machine: Machine) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        machine: Machine,
+        stages: Sequence[str] = (DSM, PRETRAIN, PROBE, EVALUATE),
+    ) -> None:
+        super().__init__(folder)
         self.config = config
-        self.device = distributed.start(machine.device)
-        self.workers = machine.workers
-        self.rows: dict[str, Row] = rows_of(config)
+        self.rows = rows_of(config)
         check_teacher(config.teacher)
         check_backbone(config.backbone)
-        self.photos = load_photos(config)
-        self._given_sets = [load_scored_set(name, Path(path)) for name, path in config.data]
+        self.workers = machine.workers
+        self.skipped: list[Skipped] = []
+        self._fingerprints: dict[str, str] = {}
+        self._is_claimed = False
+        self._check_config()
+        self._check_data_of(stages)
+        self.device = distributed.start(machine.device)
         if distributed.rank() == 0:
             self._claim_folder()
         distributed.wait_for_all()
+        self._is_claimed = True
 
     @cached_property
     def bank(self) -> DistortionBank:
@@ -70,82 +83,124 @@ class Run:
         return DistortionBank()
 
     @cached_property
+    def photos(self) -> PhotoSet:
+        """The pristine photos."""
+        photos = load_photos(self.config.photos, self.config.smallest_photo)
+        self._note_data("photos", photos.fingerprint, "give the run another name")
+        self.skipped += photos.skipped
+        return photos
+
+    @cached_property
     def scored_sets(self) -> list[ScoredSet]:
         """The scored datasets: those of the config, or the stand-in made from held-out photos."""
-        if self._given_sets:
-            return self._given_sets
-        config = self.config
-        stand_in = make_distorted_photos(
-            self.photos.held_out[:STAND_IN_PHOTOS],
-            self.folder / "held_out",
-            config.photo_side,
-            config.held_out_side,
-            config.stand_in_levels,
-            config.seed,
-        )
-        return [stand_in]
+        if not self.config.data:
+            return [self._make_stand_in()]
+        return [
+            self._make_opinion_photos(check_count(source)) if name == OPINIONS_NAME else self._given_sets[name]
+            for name, source in self.config.data
+        ]
 
-    @property
-    def skipped(self) -> list[Skipped]:
-        """All photos that were left out."""
-        return [*self.photos.skipped, *(entry for scored in self._given_sets for entry in scored.skipped)]
-
-    def is_finished(self, part: str) -> bool:
-        """Tell whether a part, such as ``"pretrain/dsmix"``, was finished by this or an earlier process."""
-        return self._marker(part).is_file()
-
-    def seconds(self) -> dict[str, float]:
-        """Return how long each finished part took; a part that was interrupted counts from its last start."""
-        markers = sorted((self.folder / "finished").glob("*.json"), key=lambda path: path.stat().st_mtime)
-        return {marker.stem.replace("-", "/"): read_json(marker)["seconds"] for marker in markers}
+    @cached_property
+    def _given_sets(self) -> dict[str, ScoredSet]:
+        """The datasets that are not made here, by name."""
+        given = {
+            name: load_scored_set(name, Path(source)) for name, source in self.config.data if name != OPINIONS_NAME
+        }
+        for scored in given.values():
+            check_splits(scored, self.config.split_count, self.config.seed)
+            self._note_data(scored.name, scored.fingerprint, "give the run another name")
+            self.skipped += scored.skipped
+        return given
 
     @contextmanager
     def part(self, part: str) -> Iterator[Path]:
         """Give the path of a part's folder, and mark the part as finished when the block ends without an error."""
         started = time.perf_counter()
-        folder = self.folder / part
-        yield folder
+        yield self.folder / part
         if distributed.rank() == 0:
-            write_json(self._marker(part), {"seconds": round(time.perf_counter() - started, 1)})
-            (folder / CHECKPOINT).unlink(missing_ok=True)
+            write_json(self.marker_path(part), {"seconds": round(time.perf_counter() - started, 1)})
+            self.checkpoint_path(part).unlink(missing_ok=True)
         distributed.wait_for_all()
 
-    def _marker(self, part: str) -> Path:
-        return marker_path(self.folder, part)
+    def _check_data_of(self, stages: Sequence[str]) -> None:
+        needed = [stage for stage in stages if not self._is_stage_finished(stage)]
+        if DSM in needed or PRETRAIN in needed:
+            self.photos  # noqa: B018  read and checked
+        if PROBE not in needed:
+            return
+        self._given_sets  # noqa: B018
+        if any(name == OPINIONS_NAME for name, _ in self.config.data):
+            self.photos  # noqa: B018
+        elif not self.config.data and len(self.photos.held_out) < FEWEST_STAND_IN_PHOTOS:
+            needed_photos = HELD_OUT_EVERY * (FEWEST_STAND_IN_PHOTOS - 1) + 1
+            raise ValueError(
+                f"photos: without a scored dataset, {FEWEST_STAND_IN_PHOTOS} held-out photos are needed, got "
+                f"{len(self.photos.held_out)} of {self.photos.name}; give scores (--data), or at least "
+                f"{needed_photos} photos, of which every {HELD_OUT_EVERY}th is held out"
+            )
+
+    def _is_stage_finished(self, stage: str) -> bool:
+        parts = [f"{PRETRAIN}/{name}" for name in pretrainings_of(self.config)] if stage == PRETRAIN else [stage]
+        return all(map(self.is_finished, parts))
+
+    def _make_stand_in(self) -> ScoredSet:
+        config = self.config
+        stand_in = make_distorted_photos(
+            self.photos.held_out[:STAND_IN_PHOTOS],
+            self.held_out_path,
+            config.photo_side,
+            config.held_out_side,
+            config.stand_in_levels,
+            config.seed,
+        )
+        self._note_data(STAND_IN_NAME, stand_in.fingerprint, f"delete {self.held_out_path}, which is then made again")
+        return stand_in
+
+    def _make_opinion_photos(self, count: int) -> ScoredSet:
+        folder = self.folder / OPINIONS_NAME
+        made = make_opinion_photos(self.photos, folder, self.config.photo_side, count, self.config.seed)
+        self._note_data(OPINIONS_NAME, made.fingerprint, f"delete {folder}, which is then made again")
+        return made
+
+    def _check_config(self) -> None:
+        """Refuse a folder that holds a run with another config."""
+        if not self.config_path.is_file():
+            return
+        before = read_config(self.config_path)
+        changed = differences(before.deciding(), self.config.deciding())
+        if changed:
+            raise ValueError(
+                f"{self.folder} holds a run with another config; give this one another name, or delete that folder. "
+                f"What differs: {'; '.join(changed)}"
+            )
+        self._fingerprints = self.fingerprints
+        if before.photos != self.config.photos:  # moved: accepted where the contents are the same
+            self.photos  # noqa: B018
+        if before.data != self.config.data:
+            self._given_sets  # noqa: B018
+
+    def _note_data(self, name: str, fingerprint: str, way_out: str) -> None:
+        """Refuse data that has changed since the run first used it; note it where this is the first time."""
+        known = self._fingerprints.setdefault(name, fingerprint)
+        if known != fingerprint:
+            raise ValueError(
+                f"{self.folder} was started with other data; {way_out}. What differs: data.{name}: {known!r} before, "
+                f"{fingerprint!r} now"
+            )
+        if self._is_claimed and distributed.rank() == 0:
+            self._write_config()
+
+    def _write_config(self) -> None:
+        content = {"format": FORMAT, "config": self.config.to_dict(), "data": self._fingerprints}
+        write_json(self.config_path, content)
 
     def _claim_folder(self) -> None:
         self._lock = lock_folder(self.folder)  # given up with this object
         for leftover in self.folder.rglob(f"{TEMPORARY_PREFIX}*"):  # of a process that was killed
             leftover.unlink(missing_ok=True)
-        path = self.folder / "config.json"
-        content = {
-            "config": self.config.to_dict(),
-            "data": {
-                "photos": self.photos.fingerprint,
-                **{scored.name: scored.fingerprint for scored in self._given_sets},
-            },
-        }
-        if path.is_file():
-            changed = differences(read_json(path), content)
-            if changed:
-                raise ValueError(
-                    f"{self.folder} holds a run with another config; give this one another name, or delete that "
-                    f"folder. What differs: {'; '.join(changed)}"
-                )
-        else:
-            write_json(path, content)
-        sessions = self.folder / "sessions.json"
-        write_json(sessions, [*(read_json(sessions) if sessions.is_file() else []), _describe_session(self.device)])
-
-
-def marker_path(folder: Path, part: str) -> Path:
-    """Return the file that marks a part as finished, in a run's folder."""
-    return folder / "finished" / f"{part.replace('/', '-')}.json"
-
-
-def remedy(folder: Path, part: str) -> str:
-    """Return what to do about a part's damaged file."""
-    return f"delete {marker_path(folder, part)} and run again, to make it anew"
+        self._write_config()
+        sessions = read_json(self.sessions_path) if self.sessions_path.is_file() else []
+        write_json(self.sessions_path, [*sessions, _describe_session(self.device)])
 
 
 def _describe_session(device: str) -> dict[str, Any]:

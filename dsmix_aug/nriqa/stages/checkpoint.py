@@ -9,13 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from dsmix_aug.nriqa.base.files import load_tensors, save_tensors, with_remedy
+from dsmix_aug.nriqa.runs.folder import History
 
 KIND = "dsmix_aug.Checkpoint"
 #: How versions before the format was numbered called theirs.
 PICKLE = "checkpoint.pt"
-
-#: One entry per step: its number, its learning rate and each of its losses.
-History = list[dict[str, float]]
 
 
 def write_checkpoint(path: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, history: History) -> None:

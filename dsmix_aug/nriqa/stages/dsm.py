@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,14 @@ from tqdm import tqdm
 
 from dsmix_aug import DSMEstimator, sensitivity_map
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.devices import check_device
-from dsmix_aug.nriqa.base.files import replace_when_done, with_remedy
+from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
 from dsmix_aug.nriqa.datasets.photos import read_center, to_float
-from dsmix_aug.nriqa.runs.run import Run, remedy
+from dsmix_aug.nriqa.runs.folder import DSM
+from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
 from dsmix_aug.nriqa.stages.training import train
 
-PART = "dsm"
 #: Held-out photos that the estimator is checked on, each with every class of the bank.
 CHECKED_PHOTOS = 8
 #: A map whose values vary less, relative to its mean, is flat: there is no pattern to predict.
@@ -69,41 +69,25 @@ class DSMObjective(nn.Module):
 
 def run_dsm(run: Run) -> None:
     """Train the estimator and write ``dsm/estimator.safetensors`` and ``dsm/correlation.csv``."""
-    if run.is_finished(PART):
+    if run.is_finished(DSM):
         return
     config = run.config
-    with run.part(PART) as folder:
-        torch.manual_seed(derive_seed(config.seed, PART, "initial weights"))
-        estimator = DSMEstimator(config.patch_size, **config.estimator)
+    with run.part(DSM):
+        torch.manual_seed(derive_seed(config.seed, DSM, "initial weights"))
+        estimator = DSMEstimator(config.patch_size, **asdict(config.estimator))
         batches = DistortedCrops(
             run.photos.training,
             config.photo_side,
             config.dsm,
             run.bank,
             mixer=None,
-            seed=derive_seed(config.seed, PART, "batches"),
+            seed=derive_seed(config.seed, DSM, "batches"),
         )
-        train(DSMObjective(estimator, run.bank.num_classes), batches, config.dsm, run, PART)
+        train(DSMObjective(estimator, run.bank.num_classes), batches, config.dsm, run, DSM)
         if distributed.rank() == 0:
-            estimator.save_pretrained(folder / "estimator.safetensors")
+            estimator.save_pretrained(run.estimator_path)
             table = check_estimator(estimator, run)
-            with replace_when_done(folder / "correlation.csv") as temporary:
-                table.to_csv(temporary, index=False)
-
-
-def load_estimator(folder: Path, device: str) -> DSMEstimator:
-    """Return the estimator that :func:`run_dsm` trained, from the run's folder.
-
-    Raises:
-        FileNotFoundError: If the stage is not finished.
-        ValueError: If the device is not there, or the file is damaged.
-    """
-    check_device(device)
-    path = folder / PART / "estimator.safetensors"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no trained DSM estimator: run the stage 'dsm' first")
-    with with_remedy(remedy(folder, PART)):
-        return DSMEstimator.from_pretrained(path).to(device)
+            write_csv(run.correlation_path, table.to_dict("list"))
 
 
 def check_estimator(estimator: DSMEstimator, run: Run) -> pd.DataFrame:
@@ -122,7 +106,7 @@ def _check_photo(estimator: DSMEstimator, photo: Path, run: Run) -> list[dict[st
     reference = read_center(photo, run.config.photo_side, run.config.held_out_side)
     reference = reference.expand(run.bank.num_classes - 1, -1, -1, -1)
     labels = torch.arange(1, run.bank.num_classes)
-    generator = make_generator(run.config.seed, PART, "check", photo.name)
+    generator = make_generator(run.config.seed, DSM, "check", photo.name)
     distorted, _ = run.bank(reference, labels=labels, generator=generator)
     true_maps = sensitivity_map(distorted, reference, estimator.patch_size).flatten(1).numpy()
     with torch.no_grad():

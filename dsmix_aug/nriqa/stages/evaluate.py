@@ -2,59 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.csv_files import write_csv
+from dsmix_aug.nriqa.networks.row import Row
+from dsmix_aug.nriqa.runs.folder import EVALUATE, RESULT_COLUMNS, RunFolder
+from dsmix_aug.nriqa.runs.predictions import KEYS, Predictions
 from dsmix_aug.nriqa.runs.run import Run
-from dsmix_aug.nriqa.stages.metrics import score
-from dsmix_aug.nriqa.stages.probe import read_predictions
-
-PART = "evaluate"
+from dsmix_aug.nriqa.stages.metrics import Scores, median_over_splits, score_splits
 
 
 def run_evaluate(run: Run) -> None:
     """Write ``results.csv``: for each row and pair of datasets the median over splits of SRCC, PLCC, KRCC and RMSE."""
-    if run.is_finished(PART):
+    if run.is_finished(EVALUATE):
         return
-    predictions = read_predictions(run)
-    with run.part(PART):
+    predictions, targets = run.predictions, run.targets
+    with run.part(EVALUATE):
         if distributed.rank() == 0:
-            with replace_when_done(run.folder / "results.csv") as temporary:
-                summarize(predictions, run).to_csv(temporary, index=False)
+            results = summarize(predictions, run.rows, targets)
+            write_csv(run.results_path, results[list(RESULT_COLUMNS)].to_dict("list"))
 
 
-def read_results(run: Run) -> pd.DataFrame:
-    """Return what :func:`run_evaluate` wrote.
+def caveat(run: RunFolder) -> str:
+    """Return what goes with every number of a run: what it is worth, and what the target is."""
+    targets = "; ".join(f"{name}: {target}" for name, target in run.targets.items())
+    return f"{run.remark} Target: {targets}."
 
-    Raises:
-        FileNotFoundError: If the stage is not finished.
+
+def format_table(results: pd.DataFrame) -> str:
+    """Return the results as text for a terminal."""
+    across = (results["trained_on"] != results["tested_on"]).any()
+    columns = ["title", *(["trained_on"] if across else []), "tested_on", *Scores._fields]
+    table = results[columns].rename(columns={"title": "features", **{name: name.upper() for name in Scores._fields}})
+    return table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
+
+
+def summarize(predictions: Predictions, rows: Mapping[str, Row], targets: Mapping[str, str]) -> pd.DataFrame:
+    """Return the table of results.
+
+    Args:
+        predictions: What the probes predicted.
+        rows: The run's rows by name.
+        targets: What the scores of each dataset are, in words.
     """
-    if not run.is_finished(PART):
-        raise FileNotFoundError(f"{run.folder} has no results: run the stage 'evaluate' first")
-    return pd.read_csv(run.folder / "results.csv")
-
-
-def summarize(predictions: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """Return the table of results; a NaN in one split makes the median NaN, so that it is seen."""
-    targets = {scored.name: scored.target for scored in run.scored_sets}
-    keys = ["row", "trained_on", "tested_on"]
-    table = []
-    for key, group in predictions.groupby(keys, sort=False):
-        splits = [score(split["prediction"], split["target"]) for _, split in group.groupby("split")]
-        scores = pd.DataFrame(splits)
-        medians = scores.median(skipna=False).to_dict()
-        entry = dict(zip(keys, key, strict=True))
-        table.append(
-            {
-                **entry,
-                "title": run.rows[entry["row"]].title,
-                "target": targets[entry["tested_on"]],
-                **medians,
-                "srcc_min": scores["srcc"].min(skipna=False),
-                "srcc_max": scores["srcc"].max(skipna=False),
-                "splits": len(splits),
-                "images": group["image"].nunique(),
-            }
-        )
-    return pd.DataFrame(table)
+    splits = score_splits(predictions.table, KEYS)
+    groups = splits.groupby(KEYS, sort=False)["srcc"]
+    results = median_over_splits(splits, KEYS).assign(
+        srcc_min=groups.agg(lambda column: column.min(skipna=False)),
+        srcc_max=groups.agg(lambda column: column.max(skipna=False)),
+        splits=groups.size(),
+        images=predictions.table.groupby(KEYS, sort=False)["image"].nunique(),
+    )
+    results = results.reset_index()
+    titles = [rows[name].title for name in results["row"]]
+    return results.assign(title=titles, target=[targets[name] for name in results["tested_on"]])

@@ -1,4 +1,4 @@
-"""How predictions are judged: splits by content, rank and linear correlations, the logistic fit."""
+"""How predictions are judged: rank and linear correlations, the logistic fit."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import optimize, special, stats
-from sklearn.model_selection import GroupShuffleSplit
 
-from dsmix_aug.nriqa.datasets import ScoredSet
-
-TEST_SHARE = 0.2
 #: Where the logistic's middle b3 and log(b4) are looked for, in standard deviations of the predictions.
 SHAPE_RANGE = ((-6.0, 6.0), (-6.0, 4.0))
 GRID = 17
@@ -24,28 +21,6 @@ class Scores(NamedTuple):
     plcc: float
     krcc: float
     rmse: float
-
-
-def make_splits(scored: ScoredSet, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (training indices, test indices): the official split alone where there is one, else random ones.
-
-    Random splits put a fifth of the contents into the test side, all images of one content on the same side.
-
-    Args:
-        scored: The dataset.
-        count: Number of random splits.
-        seed: Seed of the random splits.
-
-    Raises:
-        ValueError: If there are fewer than two contents to part.
-    """
-    if scored.split is not None:
-        side = np.array(scored.split)
-        return [(np.flatnonzero(side == "train"), np.flatnonzero(side == "test"))]
-    if len(set(scored.groups)) < 2:
-        raise ValueError(f"{scored.name}: splits need images of at least 2 contents, got {len(set(scored.groups))}")
-    splitter = GroupShuffleSplit(n_splits=count, test_size=TEST_SHARE, random_state=seed)
-    return list(splitter.split(scored.images, groups=scored.groups))
 
 
 def score(predictions: Sequence[float] | np.ndarray, targets: Sequence[float] | np.ndarray) -> Scores:
@@ -87,6 +62,28 @@ def score(predictions: Sequence[float] | np.ndarray, targets: Sequence[float] | 
         krcc=float(stats.kendalltau(predicted, target).statistic),
         rmse=float(np.sqrt(np.mean((mapped - target) ** 2))),
     )
+
+
+def score_splits(predictions: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Judge the predictions of every split: columns ``keys``, ``split``, and the fields of :class:`Scores`.
+
+    Args:
+        predictions: The table of :class:`~dsmix_aug.nriqa.runs.predictions.Predictions`, or several of them.
+        keys: Columns that tell apart what is judged on its own.
+    """
+    columns = [*keys, "split"]
+    return pd.DataFrame(
+        [
+            {**dict(zip(columns, key, strict=True)), **score(split["prediction"], split["target"])._asdict()}
+            for key, split in predictions.groupby(columns, sort=False)
+        ]
+    )
+
+
+def median_over_splits(splits: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return the median of each score over splits, indexed by ``keys``; a NaN in one split makes it NaN, to be seen."""
+    scores = splits.groupby(list(keys), sort=False)[list(Scores._fields)]
+    return scores.agg(lambda column: column.median(skipna=False))
 
 
 def fit_logistic(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from dsmix_aug import DistortionBank, DSMix, Reference, SensitivityMap, sensitivity_map
+from dsmix_aug import DistortionBank, DSMix, Reference, SensitivityMap, mixing, sensitivity_map
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk, to_float
 from dsmix_aug.nriqa.runs.config import Config
@@ -19,8 +19,12 @@ from dsmix_aug.nriqa.runs.rows import Pretraining
 #: (images, labels, references, generator) -> mixed images, soft labels, mixed references; images are uint8.
 Mixer = Callable[[Tensor, Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor, Tensor]]
 
+#: Weightings by a map that was divided by the mean DSM of its image's class.
+PER_CLASS = ("mass_per_class", "annoyance", "mass_and_area")
 #: Photos that the mean DSM of each class is measured on, and the least that it may be: maps are divided by it.
 MEASURED_PHOTOS, SMALLEST_MEAN = 24, 1e-4
+#: The config's weightings that are the transform's own; the others are the mass of a changed map.
+OWN_WEIGHTINGS: dict[str, mixing.Weighting] = {"mass": "mass", "retained": "retained", "area": "area"}
 
 
 def make_mixer(pretraining: Pretraining, config: Config, bank: DistortionBank, photos: Sequence[Path]) -> Mixer | None:
@@ -36,16 +40,36 @@ def make_mixer(pretraining: Pretraining, config: Config, bank: DistortionBank, p
         return None
     if pretraining.mixing == "mixup":
         return MixUp(bank.num_classes, config.mix_probability)
-    per_class = pretraining.mixing == "dsmix" and config.weighting == "mass_per_class"
-    weighting = "mass" if config.weighting == "mass_per_class" else config.weighting
+    own = pretraining.weighting or config.weighting
+    weighting = "area" if pretraining.mixing == "cutmix" else own
     mix = DSMix(
         num_classes=bank.num_classes,
         patch_size=config.patch_size,
-        weighting="area" if pretraining.mixing == "cutmix" else weighting,
+        weighting=OWN_WEIGHTINGS.get(weighting, "mass"),
         p=config.mix_probability,
     )
-    class_means = mean_dsm_per_class(config, bank, photos) if per_class else None
-    return CutAndPaste(mix, pretraining.shuffled_maps, class_means)
+    if weighting not in PER_CLASS:
+        return CutAndPaste(mix, pretraining.shuffled_maps)
+    return CutAndPaste(
+        mix,
+        pretraining.shuffled_maps,
+        class_means=mean_dsm_per_class(config, bank, photos),
+        annoyance=class_annoyance(bank) if weighting == "annoyance" else None,
+        area_share=0.5 if weighting == "mass_and_area" else 0.0,
+    )
+
+
+def class_annoyance(bank: DistortionBank) -> Tensor:
+    """Return how much worse than the best class people find each class, in points of opinion: (classes,) float32.
+
+    Raises:
+        ValueError: If people were not asked about a class.
+    """
+    opinions = bank.opinion_scores
+    unknown = opinions.isnan()
+    if unknown.any():
+        raise ValueError(f"bank: there is no opinion of {bank.class_names[int(unknown.nonzero()[0])]!r}")
+    return opinions.max() - opinions
 
 
 def mean_dsm_per_class(config: Config, bank: DistortionBank, photos: Sequence[Path]) -> Tensor:
@@ -70,12 +94,24 @@ class CutAndPaste:
         shuffled_maps: Whether labels are weighted by the map of the sample half a batch away.
         class_means: (classes,), the mean DSM of each class, which maps are divided by: a class that changes pixels
             little then keeps its share of the label beside one that changes them much. ``None``: maps as they are.
+        annoyance: (classes,), what maps are multiplied with then, so that a region counts by how much it bothers
+            people. ``None``: 1.
+        area_share: Share of a patch's weight that is its area, whatever its map says.
     """
 
-    def __init__(self, mix: DSMix, shuffled_maps: bool = False, class_means: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        mix: DSMix,
+        shuffled_maps: bool = False,
+        class_means: Tensor | None = None,
+        annoyance: Tensor | None = None,
+        area_share: float = 0.0,
+    ) -> None:
         self.mix = mix
         self.shuffled_maps = shuffled_maps
         self.class_means = class_means
+        self.annoyance = annoyance
+        self.area_share = area_share
 
     def __call__(
         self, images: Tensor, labels: Tensor, references: Tensor, generator: torch.Generator
@@ -85,6 +121,10 @@ class CutAndPaste:
         weights = dsm.as_subclass(Tensor)
         if self.class_means is not None:
             weights = weights / self.class_means[labels, None, None]
+        if self.annoyance is not None:
+            weights = weights * self.annoyance[labels, None, None]
+        if self.area_share:
+            weights = (1 - self.area_share) * weights + self.area_share
         if self.shuffled_maps:
             weights = weights.roll(len(weights) // 2, 0)
         weights = SensitivityMap(weights, patch_size=dsm.patch_size, canvas_size=dsm.canvas_size)

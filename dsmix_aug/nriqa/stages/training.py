@@ -16,9 +16,10 @@ from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.files import write_text
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.runs.config import LoopConfig
-from dsmix_aug.nriqa.runs.run import CHECKPOINT, Run
+from dsmix_aug.nriqa.runs.folder import History
+from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch
-from dsmix_aug.nriqa.stages.checkpoint import History, read_checkpoint, write_checkpoint
+from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint, write_checkpoint
 from dsmix_aug.nriqa.stages.shard_buffers import ShardBuffers
 
 GRADIENT_NORM = 1.0
@@ -48,7 +49,7 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
     objective.to(run.device).train()
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=loop.learning_rate, weight_decay=loop.weight_decay)
-    checkpoint = run.folder / part / CHECKPOINT
+    checkpoint = run.folder / part / "checkpoint.safetensors"
     history = read_checkpoint(checkpoint, objective, optimizer)
     buffers = ShardBuffers(objective, loop.shards)
     replica = distributed.replicate(objective)
@@ -96,18 +97,6 @@ def schedule(step: int, loop: LoopConfig) -> float:
     if step < warmup:
         return loop.learning_rate * (step + 1) / warmup
     return loop.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, loop.steps - warmup)))
-
-
-def read_log(path: Path) -> History:
-    """Return what :func:`train` wrote to ``log.jsonl``.
-
-    Raises:
-        ValueError: If the file is damaged; names it.
-    """
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
 
 
 def _backward(replica: nn.Module, batch: Batch, run: Run, loop: LoopConfig) -> dict[str, Tensor]:

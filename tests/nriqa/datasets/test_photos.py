@@ -6,7 +6,15 @@ import torch
 from PIL import Image
 
 from dsmix_aug.nriqa.datasets.photo_folder import load_photo_folder
-from dsmix_aug.nriqa.datasets.photos import check_photos, list_photos, random_crop, read_center, read_photo, read_shrunk
+from dsmix_aug.nriqa.datasets.photos import (
+    ShrunkPhotos,
+    check_photos,
+    list_photos,
+    random_crop,
+    read_center,
+    read_photo,
+    read_shrunk,
+)
 from dsmix_aug.nriqa.datasets.skimage_photos import HELD_OUT, TRAINING, load_skimage_photos
 
 
@@ -38,6 +46,23 @@ def test_shrinks_but_never_enlarges(tmp_path):
     assert read_shrunk(tmp_path / "a.png", 20).shape == (3, 20, 30)
     assert read_shrunk(tmp_path / "a.png", 50).shape == (3, 40, 60)
     assert read_center(tmp_path / "a.png", 20, 16).shape == (3, 16, 16)
+
+
+def test_shrunk_photos_are_kept_up_to_a_size(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        save_photo(path, seed=number)
+    expected = [read_shrunk(path, 20) for path in paths]  # 3 x 20 x 30 = 1800 bytes each
+    photos = ShrunkPhotos(20, cache_bytes=4000)
+    first, second = photos[paths[0]], photos[paths[1]]
+    assert photos[paths[0]] is first  # and so the one used last
+    third = photos[paths[2]]  # takes the second one's place
+    assert all(torch.equal(*pair) for pair in zip((first, second, third), expected, strict=True))
+    assert photos[paths[0]] is first
+    assert photos[paths[1]] is not second
+    tiny = ShrunkPhotos(20, cache_bytes=0)
+    assert torch.equal(tiny[paths[0]], first)
+    assert tiny[paths[0]] is not tiny[paths[0]]
 
 
 def test_random_crops_reach_every_place():

@@ -1,6 +1,5 @@
 """Comparing runs: means, and the paired bootstrap against one written out."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dsmix_aug.nriqa.base.files import write_json
 from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
+from dsmix_aug.nriqa.runs.folder import FORMAT
+from dsmix_aug.nriqa.runs.predictions import Predictions
 from dsmix_aug.nriqa.runs.presets import PRESETS
 
 N = 60
@@ -88,11 +90,19 @@ def test_averages_are_means_over_seeds_of_medians_over_splits():
     assert table.loc["dsmix", "seeds"] == 3
 
 
+def test_differences_are_those_of_the_table_of_averages():
+    predictions = make_predictions(seeds=3, splits=(0, 1, 2, 3))
+    table = average(predictions).set_index("row")["srcc"]
+    (result,) = compare(predictions, [("dsmix", "cutmix")], replicates=5, seed=0).to_dict("records")
+    assert result["srcc_difference"] == pytest.approx(table["dsmix"] - table["cutmix"])
+
+
 def write_run(folder, predictions, **changes):
     config = replace(PRESETS["smoke"], **changes)
     (folder / "probe").mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"config": config.to_dict(), "data": {"photos": "hash"}}))
-    predictions.drop(columns="seed").to_csv(folder / "probe" / "predictions.csv", index=False)
+    write_json(folder / "config.json", {"format": FORMAT, "config": config.to_dict(), "data": {"photos": "hash"}})
+    write_json(folder / "finished" / "probe.json", {"seconds": 1.0})
+    Predictions(predictions).write(folder / "probe" / "predictions.csv")
     return folder
 
 
@@ -117,8 +127,8 @@ def test_runs_that_cannot_be_compared(tmp_path, changes, message):
 
 def test_unfinished_runs_unknown_rows_and_foreign_seeds_are_errors(tmp_path):
     folder = write_run(tmp_path / "a", make_predictions())
-    (folder / "probe" / "predictions.csv").unlink()
-    with pytest.raises(FileNotFoundError, match="has no predictions"):
+    (folder / "finished" / "probe.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no predictions.csv: run the stage 'probe' first"):
         read_runs([folder])
     with pytest.raises(ValueError, match="pairs: the runs have no row 'mixup'; they have cutmix, dsmix"):
         compare(make_predictions(), [("mixup", "cutmix")], 10, 0)

@@ -1,8 +1,10 @@
-"""Configs, files and run folders: what a run writes before it starts, and when it refuses to."""
+"""Files, seeds, rows and runs: what a run writes before it starts, and when it refuses to."""
 
 import json
 import multiprocessing
+import shutil
 import time
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,66 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
+from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.base.files import replace_when_done, write_json
 from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
-from dsmix_aug.nriqa.runs.config import Config, LoopConfig, Machine, differences
-from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.config import Config, Machine
+from dsmix_aug.nriqa.runs.folder import RunFolder
+from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, ROWS, pretrainings_of, rows_of
 from dsmix_aug.nriqa.runs.run import Run
 
 SMOKE = PRESETS["smoke"]
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_configs_survive_json(name):
-    config = replace(PRESETS[name], data=(("koniq", "/data/koniq.csv"),))
-    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-
-
-def test_differences_are_named_with_both_values():
-    old = SMOKE.to_dict()
-    new = replace(SMOKE, seed=3, dsm=replace(SMOKE.dsm, steps=9)).to_dict()
-    assert differences(old, new) == ["dsm.steps: 4 before, 9 now", "seed: 0 before, 3 now"]
-    assert differences(old, old) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "value"),
-    [
-        ("pretrain.steps", "7", 7),
-        ("dsm.learning_rate", "1e-3", 1e-3),
-        ("pretrain.autocast", "true", True),
-        ("feature_autocast", "false", False),
-        ("mix_probability", "1", 1.0),
-        ("weighting", "mass", "mass"),
-    ],
-)
-def test_settings_are_changed_by_name(name, text, value):
-    changed = SMOKE.with_setting(name, text)
-    entries, (*outer, field) = changed.to_dict(), name.split(".")
-    entries = entries[outer[0]] if outer else entries
-    assert entries[field] == value
-    assert type(entries[field]) is type(value)
-    left = [line for line in differences(SMOKE.to_dict(), changed.to_dict()) if not line.startswith(f"{name}:")]
-    assert left == []
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("pretrain.steps", "many", "pretrain.steps should be int, got 'many'"),
-        ("weighting", "area", "weighting should be one of mass, mass_per_class, retained, got 'area'"),
-        ("dsm.autocast", "1", "dsm.autocast should be one of true, false, got '1'"),
-        ("trained_share", "1.5", r"trained_share should be in \[0, 1\], got 1.5"),
-        ("pretrain.stepz", "3", "pretrain.stepz is no setting"),
-        ("pretrain", "3", "pretrain is no setting"),
-        ("rows", "dsmix", "rows is no setting"),
-        ("probe.steps", "3", "probe.steps is no setting"),
-    ],
-)
-def test_a_wrong_setting_is_named(name, text, message):
-    with pytest.raises(ValueError, match=message):
-        SMOKE.with_setting(name, text)
+SCORES = [1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
 
 
 def test_seeds_depend_on_every_part():
@@ -123,7 +76,7 @@ def test_a_run_writes_what_it_takes_to_repeat_it(tmp_path):
 
 def test_another_config_in_the_same_folder_is_an_error(tmp_path):
     Run(tmp_path, SMOKE, Machine())
-    with pytest.raises(ValueError, match=r"holds a run with another config; .* config.seed: 0 before, 1 now"):
+    with pytest.raises(ValueError, match=r"holds a run with another config; .* What differs: seed: 0 before, 1 now"):
         Run(tmp_path, replace(SMOKE, seed=1), Machine())
 
 
@@ -134,10 +87,10 @@ def test_changed_data_in_the_same_folder_is_an_error(tmp_path):
     for number in range(3):
         Image.fromarray(rng.integers(0, 256, (70, 80, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     config = replace(SMOKE, photos=str(folder))
-    Run(tmp_path / "run", config, Machine())
+    Run(tmp_path / "run", config, Machine(), stages=("dsm",))
     Image.fromarray(rng.integers(0, 256, (70, 80, 3), dtype=np.uint8)).save(folder / "1.png")
     with pytest.raises(ValueError, match=r"data.photos: '\w+' before, '\w+' now"):
-        Run(tmp_path / "run", config, Machine())
+        Run(tmp_path / "run", config, Machine(), stages=("dsm",))
 
 
 @pytest.mark.parametrize(
@@ -157,6 +110,86 @@ def test_what_cannot_be_met_is_said_before_anything_is_written(tmp_path, changes
     assert not (tmp_path / "run").exists()
 
 
+def write_photos(folder, count, side=70):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        photo = np.random.default_rng(number).integers(0, 256, (side, side + 10, 3), dtype=np.uint8)
+        Image.fromarray(photo).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def write_scores(path, scores):
+    names = [f"{number:02d}.png" for number in range(len(scores))]
+    write_photos(path.parent, len(scores))
+    write_csv(path, {"image": names, "score": scores})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("count", "scores", "message"),
+    [
+        (4, None, "2 held-out photos are needed, got 1 of .* at least 11 photos, of which every 10th is held out"),
+        (4, [1.0, 2, 3], "toy: both sides of a split need at least 2 images, got 1 on the test side of 3 images"),
+        (4, [2.0] * 8, "toy: all images on the training side of split 0 have the score 2"),
+    ],
+)
+def test_too_little_data_is_refused_before_a_folder_is_claimed(tmp_path, count, scores, message):
+    config = replace(SMOKE, photos=str(write_photos(tmp_path / "photos", count)))
+    if scores:
+        config = replace(config, data=(("toy", str(write_scores(tmp_path / "data" / "scores.csv", scores))),))
+    with pytest.raises(ValueError, match=message):
+        Run(tmp_path / "run", config, Machine())
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_data_of_the_stages_is_read(tmp_path):
+    config = replace(SMOKE, data=(("toy", "/nowhere/scores.csv"),))
+    run = Run(tmp_path / "run", config, Machine(), stages=("dsm", "pretrain"))
+    assert list(run.fingerprints) == ["photos"]
+    with pytest.raises(FileNotFoundError, match="there is no file /nowhere"):
+        Run(tmp_path / "run", config, Machine(), stages=("probe",))
+
+
+def test_data_may_move_but_not_change(tmp_path):
+    photos, scores = write_photos(tmp_path / "photos", 3), write_scores(tmp_path / "data" / "scores.csv", SCORES)
+    config = replace(SMOKE, photos=str(photos), data=(("toy", str(scores)),))
+    Run(tmp_path / "run", config, Machine())
+    photos.rename(tmp_path / "moved")
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    moved = replace(config, photos=str(tmp_path / "moved"), data=(("toy", str(tmp_path / "elsewhere" / "scores.csv")),))
+    run = Run(tmp_path / "run", moved, Machine())
+    assert RunFolder(run.folder).config == moved
+    write_scores(tmp_path / "elsewhere" / "scores.csv", SCORES[::-1])
+    with pytest.raises(ValueError, match=r"was started with other data; .* data.toy: '\w+' before, '\w+' now"):
+        Run(tmp_path / "run", moved, Machine())
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut", "another"])
+def test_a_stand_in_that_changed_is_refused_and_made_again_when_deleted(tmp_path, damage):
+    config = replace(SMOKE, photos=str(write_photos(tmp_path / "photos", 11)))
+    before = Run(tmp_path / "run", config, Machine()).scored_sets[0].fingerprint
+    run = Run(tmp_path / "run", config, Machine())
+    image = sorted(run.held_out_path.glob("*.png"))[3]
+    if damage == "deleted":
+        image.unlink()
+    elif damage == "cut":
+        image.write_bytes(image.read_bytes()[:500])
+    else:
+        Image.new("RGB", (64, 64)).save(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what was skipped
+        with pytest.raises(ValueError, match=r"other data; delete .*held_out, which is then made again"):
+            run.scored_sets  # noqa: B018
+    shutil.rmtree(run.held_out_path)
+    assert Run(tmp_path / "run", config, Machine()).scored_sets[0].fingerprint == before
+
+
+def test_a_new_remark_does_not_change_a_run(tmp_path, monkeypatch):
+    Run(tmp_path, SMOKE, Machine(), stages=("dsm",))
+    monkeypatch.setitem(REMARKS, "smoke", "said otherwise")
+    assert Run(tmp_path, SMOKE, Machine(), stages=("dsm",)).remark == "Preset smoke: said otherwise."
+
+
 def test_parts_are_finished_only_without_an_error(tmp_path):
     run = Run(tmp_path, SMOKE, Machine())
 
@@ -173,13 +206,6 @@ def test_parts_are_finished_only_without_an_error(tmp_path):
     assert run.is_finished("pretrain/dsmix")
     assert not (folder / "checkpoint.safetensors").exists()
     assert list(run.seconds()) == ["pretrain/dsmix"]
-
-
-def test_presets_can_be_sharded():
-    for config in PRESETS.values():
-        for loop in (config.dsm, config.pretrain):
-            assert isinstance(loop, LoopConfig)
-            assert loop.batch_size % loop.shards == 0
 
 
 def _start(folder, connection):

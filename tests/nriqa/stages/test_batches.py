@@ -15,7 +15,14 @@ from dsmix_aug.nriqa.runs.config import LoopConfig
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS
 from dsmix_aug.nriqa.stages.batches import DistortedCrops
-from dsmix_aug.nriqa.stages.mixing import SMALLEST_MEAN, CutAndPaste, MixUp, make_mixer, mean_dsm_per_class
+from dsmix_aug.nriqa.stages.mixing import (
+    SMALLEST_MEAN,
+    CutAndPaste,
+    MixUp,
+    class_annoyance,
+    make_mixer,
+    mean_dsm_per_class,
+)
 
 LOOP = LoopConfig(steps=1, batch_size=4, crop_size=48, learning_rate=1e-3)
 BANK = DistortionBank(["mean_shift", "white_noise", "pixelate"])
@@ -132,6 +139,51 @@ def test_maps_are_divided_by_the_mean_of_their_own_class(shuffled_maps):
     assert any(checked)
 
 
+@pytest.mark.parametrize("shuffled_maps", [False, True])
+def test_annoyance_counts_each_region_by_how_much_it_bothers_people(shuffled_maps):
+    class_means = torch.linspace(0.01, 0.5, BANK.num_classes)
+    annoyance = class_annoyance(BANK)
+    mixer = CutAndPaste(DSMix(num_classes=BANK.num_classes, weighting="mass"), shuffled_maps, class_means, annoyance)
+    batches, unmixed = make_batches(mixer), make_batches()
+    best = float(BANK.opinion_scores.max())
+    checked = []
+    for number in range(4):
+        source = unmixed[number]
+        classes = source.labels.argmax(1)
+        errors = (source.images.double() - source.references.double()).abs().mean(1)
+        factors = (best - BANK.opinion_scores[classes]) / class_means[classes]
+        strengths = errors * factors[:, None, None]
+        checked.append(check_labels(batches[number], source, strengths.roll(2, 0) if shuffled_maps else strengths))
+    assert any(checked)
+
+
+def test_half_of_a_patchs_weight_may_be_its_area():
+    class_means = torch.linspace(1, 50, BANK.num_classes)
+    mixer = CutAndPaste(
+        DSMix(num_classes=BANK.num_classes, weighting="mass"), class_means=class_means / 255, area_share=0.5
+    )
+    batches, unmixed = make_batches(mixer), make_batches()
+    checked = []
+    for number in range(4):
+        source = unmixed[number]
+        errors = (source.images.double() - source.references.double()).abs().mean(1)
+        strengths = 0.5 * errors / class_means[source.labels.argmax(1), None, None] + 0.5
+        checked.append(check_labels(batches[number], source, strengths))
+    assert any(checked)
+
+
+def test_annoyance_is_what_lacks_to_the_best_class():
+    annoyance = class_annoyance(DistortionBank())
+    assert annoyance.min() == 0
+    assert annoyance[DistortionBank().encode("jpeg", 5)] == pytest.approx(4.60 - 1.35, abs=0.01)
+
+    class Unknown(type(BANK["pixelate"])):
+        name = "unknown"
+
+    with pytest.raises(ValueError, match="bank: there is no opinion of 'unknown_1'"):
+        class_annoyance(DistortionBank(["jpeg", Unknown()]))
+
+
 def test_mean_dsm_of_each_class(tmp_path):
     paths = [tmp_path / f"{name}.png" for name in "abc"]
     for path in paths:
@@ -188,6 +240,10 @@ def test_every_pretraining_has_its_mixer(name, weighting):
     mixer = make_mixer(PRETRAININGS[name], config, BANK, load_skimage_photos(48).training)
     assert (mixer is None) == name.startswith("no_mixing")
     if isinstance(mixer, CutAndPaste):
-        assert mixer.mix.weighting == ("area" if "cutmix" in name else weighting.removesuffix("_per_class"))
+        weighting = PRETRAININGS[name].weighting or weighting
+        per_class = weighting in ("mass_per_class", "annoyance", "mass_and_area") and "dsmix" in name
+        assert mixer.mix.weighting == ("area" if "cutmix" in name else "mass" if per_class else weighting)
         assert mixer.shuffled_maps == ("shuffled" in name)
-        assert (mixer.class_means is not None) == (weighting == "mass_per_class" and "dsmix" in name)
+        assert (mixer.class_means is not None) == per_class
+        assert (mixer.annoyance is not None) == ("annoyance" in name)
+        assert mixer.area_share == (0.5 if name.endswith("mass_and_area") else 0)

@@ -1,13 +1,10 @@
-"""Correlations, the logistic fit and splits, against SciPy and by their definitions."""
-
-from pathlib import Path
+"""Correlations and the logistic fit, against SciPy and by their definitions."""
 
 import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from dsmix_aug.nriqa.datasets import ScoredSet
-from dsmix_aug.nriqa.stages.metrics import fit_logistic, make_splits, score
+from dsmix_aug.nriqa.stages.metrics import fit_logistic, score
 
 
 def logistic(x, b1, b2, b3, b4):
@@ -84,32 +81,3 @@ def test_constant_values_have_no_correlation(constant):
 def test_bad_input(predictions, targets, message):
     with pytest.raises(ValueError, match=message):
         score(predictions, targets)
-
-
-def scored_set(groups, split=None):
-    images = tuple(Path(f"{number}.png") for number in range(len(groups)))
-    return ScoredSet("toy", "score", images, np.arange(float(len(groups))), tuple(groups), split, (), "")
-
-
-def test_random_splits_keep_contents_together_and_repeat():
-    groups = [f"photo {number % 10}" for number in range(60)]
-    splits = make_splits(scored_set(groups), count=10, seed=3)
-    assert len(splits) == 10
-    for train, test in splits:
-        assert sorted([*train, *test]) == list(range(60))
-        assert {groups[i] for i in train}.isdisjoint(groups[i] for i in test)
-        assert len({groups[i] for i in test}) == 2  # a fifth of the contents
-    assert len({tuple(test) for _, test in splits}) > 1
-    again = make_splits(scored_set(groups), count=10, seed=3)
-    assert all((a[1] == b[1]).all() for a, b in zip(splits, again, strict=True))
-
-
-def test_official_split_is_the_only_one():
-    ((train, test),) = make_splits(scored_set("abcd", ("train", "test", "train", "test")), count=10, seed=0)
-    assert train.tolist() == [0, 2]
-    assert test.tolist() == [1, 3]
-
-
-def test_one_content_cannot_be_parted():
-    with pytest.raises(ValueError, match="toy: splits need images of at least 2 contents, got 1"):
-        make_splits(scored_set("aaaa"), count=2, seed=0)

@@ -15,12 +15,14 @@ from dsmix_aug import DistortionBank, DSMEstimator, sensitivity_map
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.distillation import Distillation
+from dsmix_aug.nriqa.runs.networks import interpolate_weights
+from dsmix_aug.nriqa.runs.predictions import Predictions
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import ROWS
 from dsmix_aug.nriqa.stages.batches import Batch
 from dsmix_aug.nriqa.stages.dsm import DSMObjective, check_estimator
 from dsmix_aug.nriqa.stages.evaluate import summarize
-from dsmix_aug.nriqa.stages.pretrain import PretrainObjective, interpolate_weights
+from dsmix_aug.nriqa.stages.pretrain import PretrainObjective
 
 
 class Tiny(Backbone):
@@ -82,6 +84,32 @@ def test_weights_are_interpolated_between_start_and_end_of_training(share):
         assert tensor.dtype == end[name].dtype
         np.testing.assert_allclose(tensor.double(), expected, rtol=1e-5, atol=1e-7)
         assert is_counter or not torch.equal(start[name], end[name])
+
+
+def test_opinion_of_a_mixed_image_is_mixed_as_its_label_is(batch):
+    torch.manual_seed(0)
+    opinions = torch.tensor([4.6, 1.3, 2.0, 3.5, 4.0])
+    backbone = Tiny(8)
+    objective = PretrainObjective(backbone, 5, None, 8, dsm_weight=0.0, opinions=opinions, opinion_weight=0.5)
+    losses = objective(batch)
+    assert set(losses) == {"classes", "opinion"}
+    statistics = []
+    for features in backbone(batch.images / 255):
+        pixels = features.detach().double().flatten(2).numpy()
+        statistics += [pixels.mean(2), pixels.std(2)]
+    pooled = np.concatenate(statistics, axis=1)
+    standardized = (pooled - pooled.mean(0)) / np.sqrt(pooled.var(0) + 1e-5)
+    head = objective.opinion_head[1]
+    predicted = standardized @ head.weight.detach().double().numpy()[0] + head.bias.item() + opinions.mean().item()
+    target = (batch.labels.double() @ opinions.double()).numpy()
+    assert losses["opinion"].item() == pytest.approx(0.5 * np.mean((predicted - target) ** 2), rel=0.01)
+    losses["opinion"].backward()
+    assert all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+def test_opinions_are_known():
+    with pytest.raises(ValueError, match="opinions: that of class 1 is not known"):
+        PretrainObjective(Tiny(8), 2, None, 8, dsm_weight=0.0, opinions=torch.tensor([4.6, np.nan]))
 
 
 @pytest.mark.parametrize("teacher_width", [8, 12])
@@ -191,12 +219,11 @@ def test_summary_is_the_median_over_splits():
         )
         for split in range(3)
     ]
-    run = SimpleNamespace(rows=ROWS, scored_sets=[SimpleNamespace(name="toy", target="MOS")])
-    (result,) = summarize(pd.concat(tables), run).to_dict("records")
+    (result,) = summarize(Predictions(pd.concat(tables)), ROWS, {"toy": "MOS"}).to_dict("records")
     correlations = [stats.spearmanr(table["target"], table["prediction"]).statistic for table in tables]
     assert result["srcc"] == pytest.approx(np.median(correlations))
     assert (result["srcc_min"], result["srcc_max"]) == pytest.approx((min(correlations), max(correlations)))
     assert (result["splits"], result["images"], result["target"]) == (3, 90, "MOS")
     tables[1]["prediction"] = 0.5
-    (result,) = summarize(pd.concat(tables), run).to_dict("records")
+    (result,) = summarize(Predictions(pd.concat(tables)), ROWS, {"toy": "MOS"}).to_dict("records")
     assert np.isnan(result["srcc"])  # seen, not averaged away

@@ -21,11 +21,11 @@ from torch.utils.data import Dataset
 from dsmix_aug.nriqa.base import distributed  # noqa: F401  for the script below
 from dsmix_aug.nriqa.networks.linear_probe import fit_probe
 from dsmix_aug.nriqa.runs.config import LoopConfig
+from dsmix_aug.nriqa.runs.folder import read_log
 from dsmix_aug.nriqa.runs.presets import PRESETS
-from dsmix_aug.nriqa.runs.run import CHECKPOINT
 from dsmix_aug.nriqa.stages.batches import Batch
 from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint
-from dsmix_aug.nriqa.stages.training import read_log, schedule, train
+from dsmix_aug.nriqa.stages.training import schedule, train
 
 LOOP = LoopConfig(steps=10, batch_size=8, crop_size=4, learning_rate=1e-2, checkpoint_every=3)
 
@@ -122,7 +122,7 @@ def one_thread():
 def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
     """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
     loop = replace(LOOP, checkpoint_every=1, shards=2)
-    checkpoint = tmp_path / "killed" / "part" / CHECKPOINT
+    checkpoint = tmp_path / "killed" / "part" / "checkpoint.safetensors"
     draw = random.Random(0)
     for _ in range(10):
         before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dsmix_aug.nriqa.datasets.photo_reader import readable_formats
+from dsmix_aug.photos.reader import readable_formats
 
 
 class Listing(NamedTuple):
@@ -47,7 +47,7 @@ def find_photos(folder: Path) -> Listing:
 
 
 def describe_ignored(ignored: Counter[str]) -> str:
-    """Say how many files were no photos: ``"3 other files ignored: .txt"``.
+    """Say how many files were not photos: ``"3 other files ignored: .txt"``.
 
     Example:
         >>> describe_ignored(Counter({".txt": 2, ".csv": 1}))

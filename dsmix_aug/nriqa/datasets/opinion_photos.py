@@ -1,0 +1,91 @@
+"""Images that the bank makes of pristine photos, scored by the mean opinion of their class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from dsmix_aug import DistortionBank
+from dsmix_aug.nriqa.base.files import replace_when_done
+from dsmix_aug.nriqa.base.seeds import make_generator
+from dsmix_aug.nriqa.datasets.csv_scores import load_csv
+from dsmix_aug.nriqa.datasets.photos import PhotoSet, read_shrunk, write_png
+from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
+
+#: Name of the dataset, as in ``--data opinions=2000``.
+OPINIONS_NAME = "opinions"
+OPINIONS_TARGET = "mean opinion of the distortion's class, 1 to 5 (KADID-10k)"
+
+
+def check_count(text: str) -> int:
+    """Return the number of images that a text such as ``"2000"`` asks for.
+
+    Raises:
+        ValueError: If it is not an integer of at least 2.
+    """
+    if not text.isdecimal() or int(text) < 2:
+        raise ValueError(f"data: {OPINIONS_NAME} should be a number of images, at least 2, got {text!r}")
+    return int(text)
+
+
+def make_opinion_photos(photos: PhotoSet, folder: Path, photo_side: int, count: int, seed: int) -> ScoredSet:
+    """Distort whole pristine photos with the bank, score each by the opinion of its class, and write both to a folder.
+
+    Classes come equally often. Images of training photos are the training side of the split, those of held-out photos
+    the test side, in the proportion of the photos. A result that equals its photo although its class should change it
+    (a colour distortion of a grey photo) is left out. The images are made once: where the folder has them, they are
+    read.
+
+    Args:
+        photos: The pristine photos.
+        folder: Where to write: the images as PNG, ``scores.csv`` last.
+        photo_side: Photos are shrunk to this shorter side in px.
+        count: Number of images, at least 2.
+        seed: Seed of the choice of photos and classes, and of the distortions' draws.
+    """
+    table = folder / "scores.csv"
+    if not table.is_file():
+        held_out = max(1, round(count * len(photos.held_out) / (len(photos.held_out) + len(photos.training))))
+        rows = _make_side("test", photos.held_out, held_out, folder, photo_side, seed)
+        rows += _make_side("train", photos.training, count - held_out, folder, photo_side, seed)
+        with replace_when_done(table) as temporary:
+            pd.DataFrame(rows).to_csv(temporary, index=False)
+    return load_csv(table, OPINIONS_NAME, OPINIONS_TARGET)
+
+
+def _make_side(
+    side: str, photos: Sequence[Path], count: int, folder: Path, photo_side: int, seed: int
+) -> list[dict[str, str]]:
+    """Make the images of one side of the split; each photo and each class come in turn."""
+    bank = DistortionBank()
+    generator = make_generator(seed, OPINIONS_NAME, side)
+    rounds = -(-count // bank.num_classes)
+    labels = torch.cat([torch.randperm(bank.num_classes, generator=generator) for _ in range(rounds)])[:count]
+    order = torch.randperm(len(photos), generator=generator)[torch.arange(count) % len(photos)]
+    rows = []
+    for number in tqdm(order.unique().tolist(), f"distort {side} photos", unit="photo"):
+        name = f"{side}_{number:05d}"
+        rows += _distort(photos[number], name, labels[order == number], bank, folder, photo_side, seed)
+    return [{**row, "split": side} for row in rows]
+
+
+def _distort(
+    photo: Path, name: str, labels: torch.Tensor, bank: DistortionBank, folder: Path, photo_side: int, seed: int
+) -> list[dict[str, str]]:
+    references = read_shrunk(photo, photo_side).expand(len(labels), -1, -1, -1)
+    generator = make_generator(seed, OPINIONS_NAME, name)
+    images, _ = bank(references, labels=labels, generator=generator)
+    unchanged = (images == references).flatten(1).all(1) & (labels != 0)
+    rows = []
+    for number, label in enumerate(labels.tolist()):
+        if not unchanged[number]:
+            distortion = bank.class_names[label]
+            path = folder / f"{name}_{number}_{distortion}.png"
+            write_png(images[number], path)
+            score = f"{bank.opinion_scores[label].item():.4f}"
+            rows.append({"image": path.name, "score": score, "reference": name, "distortion": distortion})
+    return rows

@@ -1,0 +1,92 @@
+"""A run with a scored dataset and opinions, each probed by itself and both together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.data
+from PIL import Image
+
+from dsmix_aug.nriqa.quality_model import load_from_run
+from dsmix_aug.nriqa.runs.config import Config, Machine
+from dsmix_aug.nriqa.runs.presets import PRESETS
+from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.stages import run_evaluate, run_probe
+from dsmix_aug.nriqa.stages.evaluate import read_results
+from dsmix_aug.nriqa.stages.probe import read_predictions
+
+N = 24
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    """A finished run of the teacher's features; the dataset's scores are how bright its images are, from 10 to 90."""
+    folder = tmp_path_factory.mktemp("joint")
+    photo = skimage.data.astronaut()[:96, :96]
+    scores = np.linspace(10, 90, N)
+    for number, score in enumerate(scores):
+        Image.fromarray((photo * (score / 90)).astype(np.uint8)).save(folder / f"{number}.png")
+    names = [f"{number}.png" for number in range(N)]
+    pd.DataFrame({"image": names, "score": scores}).to_csv(folder / "toy.csv", index=False)
+    config = replace(
+        PRESETS["smoke"],
+        rows=("teacher",),
+        photo_side=64,
+        data=(("toy", str(folder / "toy.csv")), ("opinions", "60")),
+        joint=(("toy", 1.0), ("opinions", 0.3)),
+    )
+    run = Run(folder / "run", config, Machine())
+    run_probe(run)
+    run_evaluate(run)
+    return run
+
+
+def test_every_dataset_is_judged_alone_and_together(run):
+    results = read_results(run)
+    pairs = set(zip(results["trained_on"], results["tested_on"], strict=True))
+    sets = ("toy", "opinions")
+    assert pairs == {(trained, tested) for trained in (*sets, "toy+opinions") for tested in sets}
+
+
+def test_no_content_is_on_both_sides(run):
+    predictions = read_predictions(run)
+    together = predictions[predictions["trained_on"] == "toy+opinions"]
+    alone = predictions[(predictions["trained_on"] == predictions["tested_on"])]
+    for name in ("toy", "opinions"):
+        first = together[(together["tested_on"] == name) & (together["split"] == 0)]["image"]
+        assert set(first) == set(alone[(alone["tested_on"] == name) & (alone["split"] == 0)]["image"])
+    assert together.groupby("tested_on")["split"].nunique().to_dict() == {"toy": 3, "opinions": 3}
+
+
+def test_scores_are_on_the_scale_of_the_first(run):
+    model = load_from_run(run.folder, "teacher", "toy+opinions", "cpu")
+    assert model.score_range == (10, 90)
+    assert model.trained_on == "toy+opinions"
+    opinions = run.scored_sets[1]
+    scores = model.score(opinions.images)
+    assert 0 < scores.min() < scores.max() < 100
+    assert np.corrcoef(scores, opinions.scores)[0, 1] > 0.5
+
+
+def test_a_config_with_a_joint_probe_is_read_as_it_was_written(run):
+    assert Config.from_dict(run.config.to_dict()) == run.config
+
+
+@pytest.mark.parametrize(
+    ("joint", "message"),
+    [
+        ((("toy", 1.0), ("live", 1.0)), "joint: 'live' is not among the datasets of the run: toy, opinions"),
+        ((("toy", 1.0),), "joint should name at least 2 different datasets, got toy"),
+        ((("toy", 1.0), ("toy", 1.0)), "joint should name at least 2 different datasets, got toy, toy"),
+        ((("toy", 1.0), ("opinions", -0.1)), "joint: the weight of 'opinions' should be above 0, got -0.1"),
+    ],
+)
+def test_bad_joint(run, joint, message):
+    with pytest.raises(ValueError, match=message):
+        replace(run.config, joint=joint)
+
+
+def test_a_probe_that_was_not_fitted_is_named(run):
+    with pytest.raises(FileNotFoundError, match=r"dataset 'opinions\+toy'; it has: teacher-opinions, "):
+        load_from_run(run.folder, "teacher", "opinions+toy", "cpu")

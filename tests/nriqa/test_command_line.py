@@ -1,0 +1,93 @@
+"""The command line of the stages: what is refused before any work, resuming, and one line when it is interrupted."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from dsmix_aug.nriqa import command_line
+from dsmix_aug.nriqa.runs.config import Machine
+from dsmix_aug.nriqa.runs.folder import RunFolder
+from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
+from dsmix_aug.nriqa.runs.rows import ROWS
+from dsmix_aug.nriqa.runs.run import Run
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path):
+    """Start the pipeline with arguments, and a stage dsm that does what is asked for; return the exit code."""
+
+    def start(*arguments, dsm=lambda run: None):
+        monkeypatch.setitem(command_line.STAGES, "dsm", dsm)
+        monkeypatch.setattr(command_line, "_print_summary", lambda run, stages: None)
+        monkeypatch.setattr(sys, "argv", ["pipeline", "--out", str(tmp_path), *map(str, arguments)])
+        try:
+            command_line.run_pipeline("About.", stages=["dsm"])
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "-1"], "seed should be in [0, 4294967295], got -1"),
+        (["--set", "split_count=0"], "split_count should be at least 1, got 0"),
+        (["--set", "held_out_side=10"], "held_out_side should be at least 48 px"),
+        (["--set", "pretrain.steps=0"], "pretrain.steps should be at least 1, got 0"),
+        (["--set", "steps=10"], "did you mean dsm.steps or pretrain.steps? Settings are: dsm.steps"),
+        (["--set", "mix_probability=2"], "mix_probability should be in [0, 1], got 2.0"),
+        (["--workers", "-1"], "workers should be at least 0, got -1"),
+        (["--device", "gpu"], "device should be one that torch knows"),
+        (["--resume", "nothing"], "there is no run in nothing"),
+        (["--resume", "nothing", "--seed", "0"], "--resume goes on with the run as it is; leave out --seed"),
+    ],
+)
+def test_what_cannot_be_met_is_said_before_a_folder_is_claimed(start, tmp_path, capsys, arguments, message):
+    preset = [] if "--resume" in arguments else ["--preset", "smoke"]
+    assert start(*preset, *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_is_one_line_that_says_how_to_go_on(start, tmp_path, capsys):
+    def interrupted(run):
+        raise KeyboardInterrupt
+
+    assert start("--preset", "smoke", dsm=interrupted) == 130
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    folder = tmp_path / "smoke"
+    assert line == f"pipeline: interrupted; the same command, or --resume {folder}, goes on from the last checkpoint"
+    assert start("--resume", folder) == 0
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("results.csv is damaged")])
+def test_what_stops_a_stage_is_one_line(start, capsys, error):
+    def fail(run):
+        raise error
+
+    assert start("--preset", "smoke", dsm=fail) == 1
+    assert capsys.readouterr().err.strip() == f"pipeline: stage dsm: {error}"
+
+
+def test_a_resumed_run_keeps_its_settings(start, tmp_path):
+    config = replace(PRESETS["smoke"], seed=7, split_count=2)
+    Run(tmp_path / "run", config, Machine(), stages=("dsm",))
+    seen = []
+    assert start("--resume", tmp_path / "run", dsm=lambda run: seen.append(run.config)) == 0
+    assert seen == [config]
+    assert RunFolder(tmp_path / "run").config == config
+
+
+def test_help_says_presets_rows_and_settings_once(start, capsys):
+    assert start("--help") == 0
+    printed = capsys.readouterr().out
+    for group in ("the run:", "the data:", "what is trained and compared", "the machine:"):
+        assert group in printed
+    assert all(remark in printed for remark in REMARKS.values())
+    assert printed.count("teacher_last_layer") == 1
+    assert all(name in printed for name in ROWS)
+    assert "stand_in_levels" in printed
+    assert "None" not in printed
