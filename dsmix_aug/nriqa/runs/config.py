@@ -89,8 +89,9 @@ class Config:
         rows: Names of the rows to compare, from :mod:`dsmix_aug.nriqa.runs.rows`; the first is the one that is offered
             for scoring photos.
         photos: Where pristine photos come from: ``"skimage"`` or a folder.
-        data: (name, path) of each scored dataset, or ``("opinions", number)`` for so many images made of the pristine
-            photos, scored by the opinion of their class; none: held-out photos, distorted, scored by their SSIM.
+        data: (name, path) of each scored dataset, or ``("opinions", number)`` and ``("estimated", number)`` for so
+            many images made of the pristine photos, scored by the opinion of their class, or an estimate; none:
+            held-out photos, distorted, scored by their SSIM.
         joint: (name, weight) of each dataset that one more probe is fitted to together, at least two of those in
             ``data``; a weight is that of one image, ``None``: chosen by cross-validation. The probe predicts scores on
             the scale of the first. Empty: no such probe.
@@ -108,6 +109,8 @@ class Config:
         weighting: Weighting of labels in the rows that use :class:`~dsmix_aug.DSMix` and name none: one of
             :data:`Weighting`.
         mix_probability: Share of the batches that are mixed, in the rows that mix.
+        estimated_share: Share of each pre-training batch, up to a half, of distortions that KADID-10k did not
+            ask about, as cameras and the web make them, with an estimate of their opinion for a target.
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
         distillation_weight: Weight of the distillation loss beside the class loss.
         opinion_weight: Weight of the squared error of the opinion, in the rows that have a head for it.
@@ -137,6 +140,7 @@ class Config:
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
     weighting: Weighting = "mass_per_class"
     mix_probability: float = 1.0
+    estimated_share: float = 0.0
     distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0
     opinion_weight: float = 1.0
@@ -149,6 +153,7 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("mix_probability", "trained_share"):
             _check_range(name, getattr(self, name), 0, 1)
+        _check_range("estimated_share", self.estimated_share, 0, 0.5)
         for name in ("distillation_weight", "opinion_weight", "dsm_weight"):
             _check_range(name, getattr(self, name), 0)
         for name in ("patch_size", "split_count"):

@@ -7,15 +7,25 @@ from dataclasses import replace
 from dsmix_aug.nriqa.runs.config import Config, EstimatorConfig, LoopConfig
 from dsmix_aug.nriqa.runs.rows import ROWS
 
-SMALL = Config(
-    preset="small",
-    rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
+ABLATION = Config(
+    preset="ablation",
+    rows=tuple(ROWS),
     dsm=LoopConfig(steps=12_000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True),
     pretrain=LoopConfig(steps=400, batch_size=32, crop_size=128, learning_rate=1e-3),
     estimator=EstimatorConfig(embed_dim=192, depth=6, num_heads=3),
     distillation_weight=4.0,
     trained_share=0.5,
     feature_autocast=True,
+)
+
+#: What ships: a network that knows distortions and how bad people find them, beside ImageNet's.
+SMALL = replace(
+    ABLATION,
+    preset="small",
+    rows=("teachers_and_dsmix_annoyance", "lite1_and_dsmix_annoyance", "teacher_and_lite1"),
+    pretrain=replace(ABLATION.pretrain, steps=1000),
+    mix_probability=0.5,
+    estimated_share=0.3,
 )
 
 PAPER_LOOP = LoopConfig(
@@ -48,11 +58,7 @@ PRESETS = {
         stand_in_levels=(1, 3, 5),
     ),
     "small": SMALL,
-    "ablation": replace(
-        SMALL,
-        preset="ablation",
-        rows=tuple(ROWS),
-    ),
+    "ablation": ABLATION,
     "paper": Config(
         preset="paper",
         rows=("dsmix", "cutmix", "no_mixing", "dsmix_undistilled", "random", "teacher"),

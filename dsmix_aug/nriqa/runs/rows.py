@@ -75,6 +75,16 @@ ROWS = {
         f"teacher_and_{name}": Row(f"teacher + {PRETRAININGS[name].title}", ("teacher", name))
         for name in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
     },
+    **{
+        f"lite1_and_{name}": Row(f"EfficientNet-Lite1 + {PRETRAININGS[name].title}", ("efficientnet_lite1", name))
+        for name in ("no_mixing_opinions", "dsmix_annoyance")
+    },
+    **{
+        f"teachers_and_{name}": Row(
+            f"teacher + EfficientNet-Lite1 + {PRETRAININGS[name].title}", ("teacher", "efficientnet_lite1", name)
+        )
+        for name in ("no_mixing_opinions", "dsmix_annoyance")
+    },
     "random": Row("random initialisation", ("random",)),
     "teacher": Row("teacher alone", ("teacher",)),
     "teacher_and_lite1": Row("teacher + EfficientNet-Lite1", ("teacher", "efficientnet_lite1")),
