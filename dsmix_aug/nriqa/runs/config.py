@@ -100,6 +100,7 @@ class Config:
         backbone: ``"efficientnet_lite0"`` to ``"efficientnet_lite2"``, or a timm model name.
         initial_weights: What pre-training starts the backbone from.
         photo_side: Photos are shrunk to this shorter side in px when they are read to be distorted.
+        held_out_every: One photo of so many in a folder is held out from training.
         patch_size: Side in px of the DSM's patches.
         held_out_side: Side of the crops of held-out photos in px.
         stand_in_levels: Levels at which held-out photos are distorted when no scored dataset is given.
@@ -135,6 +136,7 @@ class Config:
     backbone: str = "efficientnet_lite0"
     initial_weights: Literal["imagenet", "random"] = "imagenet"
     photo_side: int = 384
+    held_out_every: int = 10
     patch_size: int = 16
     held_out_side: int = 192
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
@@ -158,6 +160,7 @@ class Config:
             _check_range(name, getattr(self, name), 0)
         for name in ("patch_size", "split_count"):
             _check_range(name, getattr(self, name), 1)
+        _check_range("held_out_every", self.held_out_every, 2)
         _check_range("seed", self.seed, 0, 2**32 - 1)  # scikit-learn's splitter takes no other
         self._check_sides()
         DistortionBank(levels=self.stand_in_levels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dsmix_aug.nriqa.runs.config import Config, EstimatorConfig, LoopConfig
-from dsmix_aug.nriqa.runs.rows import ROWS
+from dsmix_aug.nriqa.runs.rows import DSM_STUDY_ROWS, ROWS
 
 ABLATION = Config(
     preset="ablation",
@@ -22,10 +22,20 @@ ABLATION = Config(
 SMALL = replace(
     ABLATION,
     preset="small",
-    rows=("teachers_and_dsmix_annoyance", "lite1_and_dsmix_annoyance", "teacher_and_lite1"),
+    rows=("lite1_and_dsmix_annoyance", "dsmix_annoyance", "teacher_and_lite1"),
     pretrain=replace(ABLATION.pretrain, steps=1000),
     mix_probability=0.5,
     estimated_share=0.3,
+)
+
+#: 3,200 steps are 102,400 crops.
+DSM_STUDY = replace(
+    ABLATION,
+    preset="dsm_study",
+    rows=DSM_STUDY_ROWS,
+    pretrain=replace(ABLATION.pretrain, steps=3200),
+    trained_share=1.0,
+    held_out_every=6,
 )
 
 PAPER_LOOP = LoopConfig(
@@ -40,9 +50,10 @@ PAPER_LOOP = LoopConfig(
 
 #: What figures of each preset are worth; printed next to every one of them, and decides none.
 REMARKS = {
-    "small": "about 90 minutes on two CPU cores; far shorter than the paper's training",
+    "small": "SMALL_TIME; far shorter than the paper's training",
     "demo": "a smoke test, not a result (a handful of photos, minutes of training)",
     "ablation": "every row on a budget of minutes each, to compare rows with one another",
+    "dsm_study": "is it the DSM? 102,400 crops per row, hours per row on a CPU core",
     "paper": "the scale of the paper; where the paper is silent, the choices are ours",
     "smoke": "a few steps that show that the code runs; its figures mean nothing",
 }
@@ -59,6 +70,7 @@ PRESETS = {
     ),
     "small": SMALL,
     "ablation": ABLATION,
+    "dsm_study": DSM_STUDY,
     "paper": Config(
         preset="paper",
         rows=("dsmix", "cutmix", "no_mixing", "dsmix_undistilled", "random", "teacher"),

@@ -20,7 +20,6 @@ from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
 from dsmix_aug.nriqa.datasets.distorted_photos import STAND_IN_NAME, make_distorted_photos
 from dsmix_aug.nriqa.datasets.made_sets import MADE_SETS
 from dsmix_aug.nriqa.datasets.opinion_photos import check_counts
-from dsmix_aug.nriqa.datasets.photo_folder import HELD_OUT_EVERY
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, Skipped
 from dsmix_aug.nriqa.networks.backbones import check_backbone
 from dsmix_aug.nriqa.networks.teacher import check_teacher
@@ -86,7 +85,7 @@ class Run(RunFolder):
     @cached_property
     def photos(self) -> PhotoSet:
         """The pristine photos."""
-        photos = load_photos(self.config.photos, self.config.smallest_photo)
+        photos = load_photos(self.config.photos, self.config.smallest_photo, self.config.held_out_every)
         self._note_data("photos", photos.fingerprint, "give the run another name")
         self.skipped += photos.skipped
         return photos
@@ -133,11 +132,12 @@ class Run(RunFolder):
         if any(name in MADE_SETS for name, _ in self.config.data):
             self.photos  # noqa: B018
         elif not self.config.data and len(self.photos.held_out) < FEWEST_STAND_IN_PHOTOS:
-            needed_photos = HELD_OUT_EVERY * (FEWEST_STAND_IN_PHOTOS - 1) + 1
+            every = self.config.held_out_every
+            needed_photos = every * (FEWEST_STAND_IN_PHOTOS - 1) + 1
             raise ValueError(
                 f"photos: without a scored dataset, {FEWEST_STAND_IN_PHOTOS} held-out photos are needed, got "
                 f"{len(self.photos.held_out)} of {self.photos.name}; give scores (--data), or at least "
-                f"{needed_photos} photos, of which every {HELD_OUT_EVERY}th is held out"
+                f"{needed_photos} photos, of which every {every}th is held out"
             )
 
     def _is_stage_finished(self, stage: str) -> bool:
