@@ -1,8 +1,8 @@
 """Distortions that KADID-10k did not ask about, as cameras and the web make them, with an estimate of their opinion.
 
 Nobody scored these images. A full-reference metric is measured on each, and a curve leads from it to an opinion: the
-monotone curve that fits KADID-10k's classes, of the same kin for blur. ``docs/recipes/estimate_opinions.py`` makes such curves
-and measures their error on types that were left out.
+monotone curve that fits KADID-10k's classes. ``docs/recipes/estimate_opinions.py`` makes such curves and measures their
+error on types that were left out.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dsmix_aug import DistortionBank
 from dsmix_aug.distortions import BEYOND, KADID_10K, DistortionParams
 from dsmix_aug.nriqa.datasets.haarpsi import haarpsi
 
-#: HaarPSI -> opinion, 1 (bad) to 5 (excellent): isotonic regression on the class means over 8 pristine photos of 256 px,
-#: smoothed: of the three types of blur, and of the eleven types of blur, compression and noise. Types that were left out
-#: are off by 0.06 and 0.51 points (RMSE). A curve for compression only is not better: it misjudges today's codecs.
+#: HaarPSI -> opinion, 1 (bad) to 5 (excellent): isotonic regression on the class means over 8 pristine photos of 256
+#: px, smoothed: of the three types of blur, and of the eleven types of blur, compression and noise. Types that were
+#: left out are off by 0.06 and 0.51 points (RMSE). A curve for compression only is no better.
 HAARPSI_KNOTS = tuple(np.linspace(0.3, 1, 15).round(2).tolist())
 CURVES = {
     "blur": (1.11, 1.17, 1.23, 1.30, 1.38, 1.47, 1.57, 1.71, 1.87, 2.06, 2.34, 2.73, 3.23, 3.92, 4.60),

@@ -22,10 +22,11 @@ ABLATION = Config(
 SMALL = replace(
     ABLATION,
     preset="small",
-    rows=("lite1_and_dsmix_annoyance", "dsmix_annoyance", "teacher_and_lite1"),
+    rows=("lite1_and_dsmix_annoyance", "teacher_and_lite1"),
     pretrain=replace(ABLATION.pretrain, steps=1000),
     mix_probability=0.5,
     estimated_share=0.3,
+    trained_share=1.0,
 )
 
 #: 3,200 steps are 102,400 crops.
