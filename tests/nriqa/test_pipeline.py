@@ -229,8 +229,8 @@ def test_own_photos_and_scores_with_corrupt_files_among_them(tmp_path, capsys):
             "--photos", tmp_path / "pristine", "--teacher", "none", *data,
         )  # fmt: skip
     messages = [str(warning.message) for warning in caught]
-    assert any(f"skipped {tmp_path / 'pristine' / 'broken.jpg'}" in message for message in messages)
-    assert sum(f"skipped {tmp_path / 'missing.png'}: the file is missing" in message for message in messages) == 2
+    assert any(f"skipped 1 of 5 photos: {tmp_path / 'pristine' / 'broken.jpg'}" in message for message in messages)
+    assert sum(f"skipped 1 of 13 photos: {tmp_path / 'missing.png'}: the file" in message for message in messages) == 2
     printed = capsys.readouterr().out
     assert "3 photo(s) skipped:" in printed
     results = pd.read_csv(tmp_path / "runs" / "own" / "results.csv")

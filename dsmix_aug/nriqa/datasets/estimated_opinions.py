@@ -88,8 +88,9 @@ class EstimatedDistortions:
         names = [NAMES[_draw(len(NAMES), generator)] for _ in range(len(references))]
         images = self.bank.apply(references, [self._draw_steps(name, generator) for name in names])
         opinions = torch.full((len(names),), WORST)
+        height, width = references.shape[-2:]
         for i in (i for i, name in enumerate(names) if name == NOTHING):
-            images[i] = draw_nothing(*references.shape[-2:], generator)
+            images[i] = draw_nothing(height, width, generator)
         values = haarpsi(images, references)
         for kin in CURVES:
             members = [i for i, name in enumerate(names) if name != NOTHING and SOURCES[name].kin == kin]
