@@ -30,7 +30,7 @@ def main() -> None:
     rows = average(predictions)
 
     for table, title in (
-        (rows, "SRCC, PLCC, KRCC and RMSE: mean over seeds of the median over splits."),
+        (rows, "SRCC, PLCC after a logistic and without, KRCC and RMSE: mean over seeds of the median over splits."),
         (differences, "Differences of these SRCC over the seeds that both rows have, with a 95 % interval."),
     ):
         print(f"\n{title}\n{table.to_string(index=False, float_format='{:.4f}'.format)}")

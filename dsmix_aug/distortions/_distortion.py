@@ -64,7 +64,7 @@ class Distortion(ABC):
     #: Levels that leave the image as it is.
     identity_levels: ClassVar[tuple[int, ...]] = ()
     #: Mean opinion of each level, 1 (bad) to 5 (excellent), where people were asked or an estimate was made; the types
-    #: of KADID-10k have theirs in the package. See :attr:`DistortionBank.opinion_scores`.
+    #: of KADID-10k have theirs in the package. See :attr:`~dsmix_aug.DistortionBank.opinion_scores`.
     opinions: ClassVar[tuple[float, ...] | None] = None
     #: Whether the maths needs three channels; otherwise one channel works too.
     needs_color: ClassVar[bool] = False

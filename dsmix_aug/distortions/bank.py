@@ -203,7 +203,7 @@ class DistortionBank(Mapping[str, Distortion]):
 
     @property
     def families(self) -> dict[str, tuple[str, ...]]:
-        """The distortions' names by family: ``"blur"``, ``"color"``, ..., in the bank's order."""
+        """The distortions' names by family (``"blur"``, ``"color"``, ...), in the bank's order."""
         names: dict[str, tuple[str, ...]] = {}
         for name, distortion in self.items():
             names[distortion.family] = (*names.get(distortion.family, ()), name)
@@ -377,7 +377,7 @@ class DistortionBank(Mapping[str, Distortion]):
         Args:
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device; only looked at.
             num_distortions: How many, or the least and the most of them, drawn uniformly. A sample of 0 is pristine.
-            level_probabilities: How often each of :attr:`levels` is drawn, relative to each other. Default: equally.
+            level_probabilities: How often each of the bank's levels is drawn, relative to each other. Default: equally.
                 Levels that leave the image as it is are not drawn, nor types that have no other.
             generator: A CPU generator to draw from instead of torch's global one.
 

@@ -87,7 +87,8 @@ class DSMix(v2.Transform):
     Raises:
         TypeError: If a setting has the wrong type; on a call, if a dtype is not supported.
         ValueError: If a setting is out of range; on a call, if the sample holds PIL images, videos, bounding boxes,
-            keypoints or masks, shapes, devices or values do not fit, or there is no map. Before anything is drawn.
+            keypoints or masks, shapes, devices or values do not fit, or there is no map. Before anything is drawn, but
+            for what ``estimator`` returns, which is called only if a box is cut.
 
     Source: Shi, Gao, Peng, Qin, "DSMix", ECCV 2024, for the idea; the formulas are ours. Boxes: Yun et al., "CutMix",
     ICCV 2019.

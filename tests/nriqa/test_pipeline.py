@@ -190,7 +190,7 @@ def test_another_config_under_the_same_name_is_refused(copy, capsys):
         ("nriqa_pipeline.py", ["--teacher", "nobody"], "teacher should be 'efficientnet_lite0', 'effic"),
         ("nriqa_pipeline.py", ["--stages", "probe"], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("linear_probe.py", [], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
-        ("score_images.py", ["/nowhere.png"], "there is no run in "),
+        ("score_images.py", ["/nowhere.png"], "there is no file or folder /nowhere.png"),
         ("compare_runs.py", ["/nowhere"], "there is no run in /nowhere"),
         ("compare_runs.py", ["/nowhere", "--pairs", "dsmix"], "--pairs should be ROW:BASELINE, got dsmix"),
     ],

@@ -32,6 +32,7 @@ class _Result(NamedTuple):
     target: str
     srcc: float
     plcc: float
+    plcc_linear: float
     krcc: float
     rmse: float
     srcc_min: float

@@ -12,13 +12,15 @@ import pandas as pd
 from dsmix_aug.nriqa.base.csv_files import read_csv, write_csv
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
-#: The columns and their types. ``image`` is the path relative to the dataset's root.
+#: The columns and their types. ``image`` is the path relative to the dataset's root; images of one ``content`` show
+#: one photo.
 COLUMNS = {
     "row": str,
     "trained_on": str,
     "tested_on": str,
     "split": int,
     "image": str,
+    "content": str,
     "target": float,
     "prediction": float,
 }
@@ -69,7 +71,14 @@ class Predictions:
         """
         entries = {"row": row, "trained_on": trained_on, "tested_on": tested.name, "split": split}
         images = [tested.relative_name(tested.images[index]) for index in indices]
-        columns = {**entries, "image": images, "target": tested.scores[indices], "prediction": values}
+        contents = [tested.groups[index] for index in indices]
+        columns = {
+            **entries,
+            "image": images,
+            "content": contents,
+            "target": tested.scores[indices],
+            "prediction": values,
+        }
         return cls(pd.DataFrame(columns))
 
     @classmethod

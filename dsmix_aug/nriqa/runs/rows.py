@@ -62,6 +62,13 @@ PRETRAININGS = {
     "dsmix_mass_and_area": Pretraining(
         "DSMix by mass and area, opinions", mixing="dsmix", opinions=True, weighting="mass_and_area"
     ),
+    "dsmix_mass_and_area_shuffled": Pretraining(
+        "DSMix by mass and area, opinions, another sample's map",
+        mixing="dsmix",
+        opinions=True,
+        weighting="mass_and_area",
+        shuffled_maps=True,
+    ),
     "no_mixing_undistilled": Pretraining("no mixing, no distillation", distill=False),
     "cutmix_undistilled": Pretraining("CutMix, no distillation", mixing="cutmix", distill=False),
     "dsmix_undistilled": Pretraining("DSMix, no distillation", mixing="dsmix", distill=False),
@@ -75,11 +82,29 @@ ROWS = {
         f"teacher_and_{name}": Row(f"teacher + {PRETRAININGS[name].title}", ("teacher", name))
         for name in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
     },
+    **{
+        f"lite1_and_{name}": Row(f"EfficientNet-Lite1 + {PRETRAININGS[name].title}", ("efficientnet_lite1", name))
+        for name in ("no_mixing_opinions", "dsmix_annoyance")
+    },
     "random": Row("random initialisation", ("random",)),
     "teacher": Row("teacher alone", ("teacher",)),
     "teacher_and_lite1": Row("teacher + EfficientNet-Lite1", ("teacher", "efficientnet_lite1")),
     "teacher_last_layer": Row("teacher alone, last layer", ("teacher",), last_layer_only=True),
 }
+
+
+#: The rows that ask whether it is the DSM that matters; each way of weighting stands beside its control.
+DSM_STUDY_ROWS = (
+    "teacher",
+    "no_mixing_opinions",
+    "cutmix_opinions",
+    "dsmix_opinions",
+    "dsmix_opinions_shuffled",
+    "dsmix_annoyance",
+    "dsmix_annoyance_shuffled",
+    "dsmix_mass_and_area",
+    "dsmix_mass_and_area_shuffled",
+)
 
 
 def rows_of(config: Config) -> dict[str, Row]:

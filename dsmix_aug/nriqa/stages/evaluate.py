@@ -16,7 +16,7 @@ from dsmix_aug.nriqa.stages.metrics import Scores, median_over_splits, score_spl
 
 
 def run_evaluate(run: Run) -> None:
-    """Write ``results.csv``: for each row and pair of datasets the median over splits of SRCC, PLCC, KRCC and RMSE."""
+    """Write ``results.csv``: for each row and pair of datasets the median over splits of its scores."""
     if run.is_finished(EVALUATE):
         return
     predictions, targets = run.predictions, run.targets

@@ -41,7 +41,7 @@ def run(tmp_path):
         )
     images = [f"a/{number}.png" for number in range(4)]
     entry = {"row": "teacher", "trained_on": "toy set", "tested_on": "toy set", "split": 0}
-    table = pd.DataFrame({**entry, "image": images, "target": [1.0, 2, 3, 4], "prediction": [0.1, 0.2, 0.3, 0.4]})
+    table = pd.DataFrame({**entry, "image": images, "content": images, "target": range(4), "prediction": range(4)})
     Predictions(table).write(run.predictions_path)
     values = {name: ["x"] if kind is str else [kind("1")] for name, kind in RESULT_COLUMNS.items()}
     write_csv(run.results_path, values)
