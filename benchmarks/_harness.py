@@ -128,7 +128,7 @@ class Memory(NamedTuple):
 
     @property
     def temporary(self) -> int:
-        """What was needed beyond the inputs and the result."""
+        """The memory needed beyond the inputs and the result."""
         return self.peak - self.kept
 
 

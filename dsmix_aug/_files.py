@@ -49,7 +49,7 @@ def replace_when_done(path: Path) -> Iterator[Path]:
 
 
 class Header(NamedTuple):
-    """What a file of tensors says about itself, read without its tensors.
+    """The header of a file of tensors, read without the tensors.
 
     ``description``: what :func:`save_tensors` was given; ``format``: the number of its format; ``checksum``: empty in
     files without a format; ``tensors``: dtype, as safetensors calls it, and shape of each tensor.

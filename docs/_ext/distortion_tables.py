@@ -25,7 +25,7 @@ COSTS = Path(__file__).parent.parent / "measurements" / "bank.csv"
 
 
 class Description(NamedTuple):
-    """What a distortion's docstring says, in its parts."""
+    """The parts of a distortion's docstring."""
 
     summary: str
     text: str

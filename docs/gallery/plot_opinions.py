@@ -2,7 +2,7 @@
 How bad each class looks to people
 ==================================
 
-One photo through every type and level of :class:`~dsmix_aug.DistortionBank`, beside the mean opinion of KADID-10k's
+One photo through every type and level of :class:`~dsmix_aug.DistortionBank`, next to the mean opinion of KADID-10k's
 observers of that class, from 1 (bad) to 5 (excellent).
 """
 

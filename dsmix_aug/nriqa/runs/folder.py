@@ -182,12 +182,12 @@ class RunFolder:
 
     @property
     def predictions(self) -> Predictions:
-        """What the probes predicted."""
+        """The predictions of the probes."""
         return self._read(PROBE, self.predictions_path, Predictions.read)
 
     @property
     def targets(self) -> dict[str, str]:
-        """What the scores of each dataset are, in words."""
+        """A description of the scores of each dataset."""
         probes = sorted((self.folder / PROBE).glob(f"{next(iter(self.rows))}-*.safetensors"))
         descriptions = [self._read(PROBE, path, LinearProbe.load)[1] for path in probes]
         return {description["dataset"]: description["target"] for description in descriptions}

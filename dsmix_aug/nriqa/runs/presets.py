@@ -18,7 +18,7 @@ ABLATION = Config(
     feature_autocast=True,
 )
 
-#: What ships: a network that knows distortions and how bad people find them, beside ImageNet's.
+#: The model that ships: a network that knows distortions and how bad people find them, and one from ImageNet.
 SMALL = replace(
     ABLATION,
     preset="small",

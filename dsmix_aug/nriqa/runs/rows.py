@@ -93,7 +93,7 @@ ROWS = {
 }
 
 
-#: The rows that ask whether it is the DSM that matters; each way of weighting stands beside its control.
+#: The rows that ask whether it is the DSM that matters; each weighting comes with its control.
 DSM_STUDY_ROWS = (
     "teacher",
     "no_mixing_opinions",
