@@ -43,7 +43,10 @@ html_math_renderer = "mathml"
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:class", r"(torch|numpy|collections|os|pathlib|dsmix_aug\.nriqa)\..*"),
-    ("py:class", "Backbone|BoxMode|Distortion|DistortionParams|LinearProbe|PartnerMode|Path|RangeMode|Row|Tensor|Weighting"),
+    (
+        "py:class",
+        "Backbone|BoxMode|Distortion|DistortionParams|LinearProbe|PartnerMode|Path|RangeMode|Row|Tensor|Weighting",
+    ),
     ("py:mod", r"dsmix_aug\.nriqa\..*"),
 ]
 
