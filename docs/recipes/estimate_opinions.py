@@ -33,13 +33,13 @@ KIN = {
 
 
 def ssim(image: Tensor, reference: Tensor) -> float:
-    """Return the SSIM of two (3, H, W) uint8 images: put a better metric in its place where you have one."""
+    """Return the SSIM of two (3, H, W) uint8 images: replace it by a better metric if you have one."""
     first, second = (picture.permute(1, 2, 0).numpy() for picture in (image, reference))
     return float(structural_similarity(first, second, channel_axis=2, data_range=255, gaussian_weights=True))
 
 
 def webp(photo: Tensor, quality: int) -> Tensor:
-    """Return a photo after WebP: an example of a distortion that KADID-10k did not ask about."""
+    """Return a photo after WebP: an example of a distortion that is not in KADID-10k."""
     file = io.BytesIO()
     Image.fromarray(photo.permute(1, 2, 0).numpy()).save(file, "WEBP", quality=quality)
     return torch.from_numpy(np.array(Image.open(file).convert("RGB"))).permute(2, 0, 1)

@@ -26,7 +26,7 @@ from dsmix_aug.nriqa.runs.presets import describe
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, rows_of
 
 #: Of ``config.json``. It is raised when an older run can no longer be read or gone on with.
-FORMAT = 2
+FORMAT = 3
 #: The stages, in order. The part of a pre-training is ``pretrain/NAME``; those of the others have the stage's name.
 DSM, PRETRAIN, PROBE, EVALUATE = "dsm", "pretrain", "probe", "evaluate"
 #: Columns of ``dsm/correlation.csv`` and ``results.csv``, and their types.
@@ -47,6 +47,7 @@ RESULT_COLUMNS = {
     "target": str,
     "srcc": float,
     "plcc": float,
+    "plcc_linear": float,
     "krcc": float,
     "rmse": float,
     "srcc_min": float,

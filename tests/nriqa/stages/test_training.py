@@ -45,7 +45,7 @@ class Noise(Dataset):
         generator = torch.Generator().manual_seed(step)
         images = torch.rand(self.loop.batch_size, 3, 4, 4, generator=generator)
         images = images[shard * self.size : (shard + 1) * self.size]
-        return Batch(images, images, images.mean((2, 3)))
+        return Batch(images, images, images.mean((2, 3)), torch.full((len(images),), torch.nan))
 
 
 class Objective(nn.Module):
