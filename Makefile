@@ -43,7 +43,9 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+# Spelling, then the pages: warnings are errors, among them dead links within the pages and pictures without alternative.
 docs: $(VENV)/.installed-docs
+	$(BIN)/codespell
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 benchmarks: $(VENV)/.installed-benchmarks
@@ -54,7 +56,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) .venv-floors .venv-newest build dist docs/_build docs/auto_examples
+	rm -rf $(VENV) .venv-floors .venv-newest build dist docs/_build docs/_generated docs/auto_examples
 
 # The package with one of its extras, e.g. .venv/.installed-test.
 $(VENV)/.installed-%: setup.cfg pyproject.toml | $(BIN)/python

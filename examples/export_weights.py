@@ -1,4 +1,4 @@
-"""Write what a finished run trained to files that stand alone: quality model, DSM estimator if any, and checksums."""
+"""Write what a finished run trained to separate files: quality model, DSM estimator if any, and checksums."""
 
 import argparse
 from pathlib import Path

@@ -77,7 +77,7 @@ def test_report_stands_alone_and_names_target_and_size(finished):
     page = (finished / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
     assert page.count(";base64,") > 20
-    assert page.count("its figures mean nothing") >= 5
+    assert page.count("its numbers mean nothing") >= 5
     assert page.count("SSIM to the pristine photo (a stand-in, not a human score)") >= 2
     for row in pd.read_csv(finished / "results.csv").itertuples():
         assert f"<b>{row.srcc:.3f}</b>" in page
@@ -95,7 +95,7 @@ def test_starting_again_changes_nothing(copy, capsys):
     assert {path: path.read_bytes() for path in before} == before
     printed = capsys.readouterr().out
     assert "DSMix, no distillation" in printed
-    assert "its figures mean nothing. Target: held-out photos: SSIM" in printed
+    assert "its numbers mean nothing. Target: held-out photos: SSIM" in printed
     assert f"Report: {(copy / 'report.html').resolve()}" in printed
 
 
@@ -190,7 +190,7 @@ def test_another_config_under_the_same_name_is_refused(copy, capsys):
         ("nriqa_pipeline.py", ["--teacher", "nobody"], "teacher should be 'efficientnet_lite0', 'effic"),
         ("nriqa_pipeline.py", ["--stages", "probe"], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("linear_probe.py", [], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
-        ("score_images.py", ["/nowhere.png"], "there is no run in "),
+        ("score_images.py", ["/nowhere.png"], "there is no file or folder /nowhere.png"),
         ("compare_runs.py", ["/nowhere"], "there is no run in /nowhere"),
         ("compare_runs.py", ["/nowhere", "--pairs", "dsmix"], "--pairs should be ROW:BASELINE, got dsmix"),
     ],

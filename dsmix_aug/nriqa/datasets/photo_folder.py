@@ -7,7 +7,7 @@ from pathlib import Path
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, photo_fingerprint
 from dsmix_aug.photos.listing import describe_ignored, find_photos
 
-#: One photo of so many is held out, unless it is said otherwise.
+#: Hold out every n-th photo, unless told otherwise.
 HELD_OUT_EVERY = 10
 
 

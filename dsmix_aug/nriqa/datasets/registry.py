@@ -20,7 +20,7 @@ from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
 from dsmix_aug.nriqa.datasets.tid2013 import load_tid2013
 
-#: Datasets name files of a run, and stand in its pictures.
+#: The names of datasets are part of file names and of pictures.
 DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 #: Loaders of scored datasets by the name that ``--data name=path`` gives: folder as unpacked -> :class:`ScoredSet`.

@@ -128,7 +128,7 @@ def _pair_up(group: pd.DataFrame, row: str, baseline: str) -> list[list[_Split]]
 
 
 def _difference(splits: Sequence[_Split], counts: np.ndarray) -> float:
-    """Return the difference of two rows' median SRCC over splits, where each content counts so many times."""
+    """Return the difference of two rows' median SRCC over splits, with each content counted ``counts`` times."""
     values = []
     for split in splits:
         chosen = np.repeat(np.arange(len(split.contents)), counts[split.contents.astype(int)])

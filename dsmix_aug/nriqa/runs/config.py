@@ -1,4 +1,4 @@
-"""What a run is made of. Two runs with equal configs on one machine give equal numbers."""
+"""The config of a run. Two runs with equal configs on one machine give equal numbers."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ class Config:
         rows: Names of the rows to compare, from :mod:`dsmix_aug.nriqa.runs.rows`; the first is the one that is offered
             for scoring photos.
         photos: Where pristine photos come from: ``"skimage"`` or a folder.
-        data: (name, path) of each scored dataset, or ``("opinions", number)`` and ``("estimated", number)`` for so
-            many images made of the pristine photos, scored by the opinion of their class, or an estimate; none:
-            held-out photos, distorted, scored by their SSIM.
+        data: (name, path) of each scored dataset, or ``("opinions", number)`` and ``("estimated", number)`` for that
+            number of images made of the pristine photos, scored by the opinion of their class or by an estimate; none:
+            distorted held-out photos, scored by SSIM.
         joint: (name, weight) of each dataset that one more probe is fitted to together, at least two of those in
             ``data``; a weight is that of one image, ``None``: chosen by cross-validation. The probe predicts scores on
             the scale of the first. Empty: no such probe.
@@ -113,12 +113,11 @@ class Config:
         estimated_share: Share of each pre-training batch, up to a half, of distortions that KADID-10k did not
             ask about, as cameras and the web make them, with an estimate of their opinion for a target.
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
-        distillation_weight: Weight of the distillation loss beside the class loss.
+        distillation_weight: Weight of the distillation loss relative to the class loss.
         opinion_weight: Weight of the squared error of the opinion, in the rows that have a head for it.
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
-        trained_share: Share of the pre-trained weights in the rows whose network is set back
-            (:attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`); the rest is the weights that it started from. 1: the
-            pre-trained ones as they are, as in every other row.
+        trained_share: Interpolation between the initial (0) and the pre-trained (1) weights, only in the rows with
+            :attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`; all others use the pre-trained weights unchanged.
         feature_autocast: Whether frozen networks run under bfloat16 autocast.
         split_count: Number of train/test splits of a dataset that has no official one.
         seed: Seed of everything drawn.

@@ -1,4 +1,4 @@
-"""The table of predictions: what the probe writes, and evaluation, comparison and report read."""
+"""The table of predictions: written by the probe, read by evaluation, comparison and report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMNS = {
     "target": float,
     "prediction": float,
 }
-#: What a median over splits is taken of.
+#: A median over splits is taken for each combination of these.
 KEYS = ["row", "trained_on", "tested_on"]
 #: In the column ``split``: trained on all of one dataset, tested on all of another.
 ACROSS_DATASETS = -1

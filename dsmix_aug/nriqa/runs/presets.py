@@ -49,14 +49,14 @@ PAPER_LOOP = LoopConfig(
     autocast=True,
 )
 
-#: What figures of each preset are worth; printed next to every one of them, and decides none.
+#: How far the numbers of each preset can be trusted; printed next to them, without influence on them.
 REMARKS = {
     "small": "SMALL_TIME; far shorter than the paper's training",
     "demo": "a smoke test, not a result (a handful of photos, minutes of training)",
     "ablation": "every row on a budget of minutes each, to compare rows with one another",
     "dsm_study": "is it the DSM? 102,400 crops per row, hours per row on a CPU core",
     "paper": "the scale of the paper; where the paper is silent, the choices are ours",
-    "smoke": "a few steps that show that the code runs; its figures mean nothing",
+    "smoke": "a few steps that show that the code runs; its numbers mean nothing",
 }
 
 PRESETS = {
@@ -98,6 +98,6 @@ PRESETS = {
 
 
 def describe(preset: str) -> str:
-    """Return the sentence that says what figures of a preset are worth."""
+    """Return the sentence that says how far the numbers of a preset can be trusted."""
     remark = REMARKS.get(preset)
     return f"Preset {preset}: {remark}." if remark else f"Preset {preset}."

@@ -1,4 +1,4 @@
-"""The rows of a comparison: whose features each one uses. A new row is one entry here."""
+"""The rows of a comparison, which are the compared models. A new one is one entry here."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Pretraining:
         shuffled_maps: Whether each sample's labels are weighted by another sample's map: the control that shows
             whether it is the map that matters.
         distill: Whether the teacher's features are distilled.
-        opinions: Whether a head predicts the opinion of the image beside the classes. That of a mixed image is DSMix's
-            own rule for scores: the opinions of its parts, weighted as their labels are.
-        dsm_head: Whether a head predicts the DSM beside the classes.
+        opinions: Whether a head predicts the opinion of the image in addition to the classes. For a mixed image
+            DSMix's own rule for scores holds: the opinions of its parts, weighted as their labels are.
+        dsm_head: Whether a head predicts the DSM in addition to the classes.
         from_scratch: Whether the backbone starts from random weights, whatever the config says.
     """
 
@@ -111,7 +111,7 @@ def rows_of(config: Config) -> dict[str, Row]:
     """Return the config's rows by name.
 
     Without a teacher nothing is distilled: rows that use the teacher's own features are left out, and of rows that
-    differed in their distillation alone the first stays.
+    differ only in their distillation the first stays.
 
     Raises:
         ValueError: If a row is unknown, or none is left.

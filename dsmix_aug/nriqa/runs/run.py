@@ -29,7 +29,7 @@ from dsmix_aug.nriqa.runs.rows import pretrainings_of, rows_of
 from dsmix_aug.nriqa.runs.splits import check_splits
 
 PACKAGES = ("dsmix-aug", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image", "pillow")
-#: Held-out photos that the stand-in is made of, at most, and at least: one content to train on and one to test on.
+#: Most and fewest held-out photos for the substitute set of scores: one content to train on and one to test on.
 STAND_IN_PHOTOS, FEWEST_STAND_IN_PHOTOS = 24, 2
 
 
@@ -37,7 +37,7 @@ class Run(RunFolder):
     """A run's folder that stages write to, new or resumed.
 
     A run is started again with the same folder and config: parts that are finished are kept, the part in the middle
-    goes on from its last checkpoint, and the numbers come out as if nothing had happened.
+    goes on from its last checkpoint, and the numbers are those of an uninterrupted run.
 
     Args:
         folder: The run's folder, made if it is not there.
@@ -206,7 +206,7 @@ class Run(RunFolder):
 
 
 def _describe_session(device: str) -> dict[str, Any]:
-    """Return what numbers may depend on beside the config, for one start of the run."""
+    """Return versions and hardware of one start of the run."""
     return {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
         "git_commit": _git_commit(),

@@ -27,7 +27,7 @@ def run_evaluate(run: Run) -> None:
 
 
 def caveat(run: RunFolder) -> str:
-    """Return what goes with every number of a run: what it is worth, and what the target is."""
+    """Return the caveat printed with every number of a run: how far to trust it, and what the target is."""
     targets = "; ".join(f"{name}: {target}" for name, target in run.targets.items())
     return f"{run.remark} Target: {targets}."
 
