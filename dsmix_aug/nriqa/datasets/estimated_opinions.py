@@ -20,7 +20,7 @@ from dsmix_aug.nriqa.datasets.haarpsi import haarpsi
 
 #: HaarPSI -> opinion, 1 (bad) to 5 (excellent): isotonic regression on the class means over 8 pristine photos of 256
 #: px, smoothed: of the three types of blur, and of the eleven types of blur, compression and noise. Types that were
-#: left out are off by 0.06 and 0.51 points (RMSE). A curve only for compression is not better.
+#: left out are off by 0.06 and 0.51 points (RMSE). A curve for compression only is not better.
 HAARPSI_KNOTS = tuple(np.linspace(0.3, 1, 15).round(2).tolist())
 CURVES = {
     "blur": (1.11, 1.17, 1.23, 1.30, 1.38, 1.47, 1.57, 1.71, 1.87, 2.06, 2.34, 2.73, 3.23, 3.92, 4.60),
