@@ -34,12 +34,13 @@ GOOD_VALUES = {
     "two_tones": lambda x: x.round(),
     "dark": lambda x: x / 64,
 }
+#: To values that they may not have, in every row.
 BAD_VALUES = {
-    "nan": lambda x: x.masked_fill(x == x.amax(), torch.nan),
-    "infinite": lambda x: x.masked_fill(x == x.amax(), torch.inf),
-    "negative": lambda x: x - 0.5,
-    "above": lambda x: x + 0.01,
-    "levels": lambda x: x * 255,
+    "nan": lambda x: x.masked_fill(x == x.amax(-1, keepdim=True), torch.nan),
+    "infinite": lambda x: x.masked_fill(x == x.amax(-1, keepdim=True), torch.inf),
+    "negative": lambda x: x.masked_fill(x == x.amin(-1, keepdim=True), -0.1),
+    "above": lambda x: x.masked_fill(x == x.amax(-1, keepdim=True), 1.1),
+    "levels": lambda x: 2 + x * 253,
 }
 LAYOUTS = ("contiguous", "channels_last", "transposed", "strided", "offset", "expanded", "negated", "grad", "tv_image")
 

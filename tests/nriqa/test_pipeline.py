@@ -1,13 +1,15 @@
 """The whole path at smoke size, through the scripts that users run: results, resuming, bad photos, bad arguments."""
 
+import itertools
 import json
+import os
+import random
 import re
 import runpy
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +37,19 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 MAIN_ROWS = [
     f"{prefix}{row}" for prefix in ("", "teacher_and_") for row in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
 ]
+
+KILL_AT_WRITE = Path(__file__).parents[1] / "kill_at_write.py"
+#: Signal, end of a file's path and how many such files before: each stage in its middle, each by another signal.
+ENDS = {
+    "dsm": [(signal.SIGKILL, "dsm/checkpoint.safetensors", 1)],
+    "pretrain": [(signal.SIGTERM, "pretrain/dsmix/log.jsonl", 1)],
+    "probe": [(signal.SIGINT, "probe/dsmix-held-out_photos.safetensors", 1)],
+    "evaluate": [(signal.SIGKILL, "results.csv", 1)],
+}
+if KILLS := int(os.environ.get("DSMIX_AUG_KILLS", "0")):  # `make fuzz`: one end after the other, at any file
+    SIGNALS = itertools.cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+    DRAW = random.Random(0)
+    ENDS["any"] = [(next(SIGNALS), "", DRAW.randrange(1, 12)) for _ in range(KILLS)]
 
 
 def run_script(name, *arguments):
@@ -108,24 +123,27 @@ def test_each_stage_alone_gives_the_same_numbers(finished, tmp_path, capsys):
     assert "color_block" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "sign",  # what a stage writes in its middle
-    ["dsm/log.jsonl", "pretrain/dsmix/log.jsonl", "probe/dsmix-held-out_photos.safetensors", "finished/probe.json"],
-    ids=["dsm", "pretrain", "probe", "evaluate"],
-)
-def test_killed_and_started_again_gives_the_same_numbers(finished, tmp_path, sign):
-    arguments = ["--preset", "smoke", "--out", str(tmp_path), "--name", "killed"]
-    process = subprocess.Popen([sys.executable, EXAMPLES / "nriqa_pipeline.py", *arguments], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "killed" / sign).is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "results.csv").exists()
+@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
+def test_ended_and_started_again_gives_the_same_numbers(finished, tmp_path, ends):
+    """By a signal at the moment when a file is about to get its name."""
+    arguments = ["--preset", "smoke", "--out", str(tmp_path), "--name", "ended"]
+    for ended_by, file, number in ends:
+        command = [sys.executable, KILL_AT_WRITE, ended_by.name, file, str(number), EXAMPLES / "nriqa_pipeline.py"]
+        ended = subprocess.run([*command, *arguments], capture_output=True, text=True)
+        if ended.returncode == 0:  # fewer files than that were left to write
+            shutil.rmtree(tmp_path / "ended")
+        elif ended_by == signal.SIGINT:
+            assert ended.returncode == 130
+            assert "interrupted; the same command, or --resume " in ended.stderr.splitlines()[-1]
+            assert "Traceback" not in ended.stderr
+        else:
+            assert ended.returncode == -ended_by
+        assert file == "" or not (tmp_path / "ended" / file).exists()
     run_script("nriqa_pipeline.py", *arguments)
     parts = ("dsm/log.jsonl", "dsm/correlation.csv", "pretrain/dsmix/log.jsonl", "probe/predictions.csv")
     for name in ("results.csv", *parts):
-        assert (tmp_path / "killed" / name).read_bytes() == (finished / name).read_bytes()
+        assert (tmp_path / "ended" / name).read_bytes() == (finished / name).read_bytes()
+    assert not list((tmp_path / "ended").rglob(".tmp.*"))
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "vit_small_patch16_224"])
