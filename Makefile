@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: pipeline test test-fast test-floors test-newest coverage lint types docs benchmarks wheel clean
+.PHONY: pipeline test test-fast test-floors test-newest coverage cuda lint types docs benchmarks wheel clean
 .PRECIOUS: $(VENV)/.installed-%
 
 pipeline: $(VENV)/.installed-examples
@@ -32,6 +32,10 @@ test-newest:
 	.venv-newest/bin/python -m pip install --upgrade --upgrade-strategy eager --editable '.[test]'
 	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n 2
 
+# On a machine with a GPU: its tests, in which any wait of the host is an error, and all benchmarks, into one file.
+cuda: $(VENV)/.installed-dev
+	bash .ci/cuda $(BIN)/python runs/cuda.txt
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -39,7 +43,9 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+# Spelling, then the pages: warnings are errors, among them dead links within the pages and pictures without alternative.
 docs: $(VENV)/.installed-docs
+	$(BIN)/codespell
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 benchmarks: $(VENV)/.installed-benchmarks
@@ -50,7 +56,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) .venv-floors .venv-newest build dist docs/_build docs/auto_examples
+	rm -rf $(VENV) .venv-floors .venv-newest build dist docs/_build docs/_generated docs/auto_examples
 
 # The package with one of its extras, e.g. .venv/.installed-test.
 $(VENV)/.installed-%: setup.cfg pyproject.toml | $(BIN)/python

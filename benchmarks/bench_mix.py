@@ -25,13 +25,14 @@ from dsmix_aug import DSMix, Reference, sensitivity_map
 
 NUM_CLASSES = 122
 BATCHES = ((32, 3, 224, 224), (64, 3, 128, 128))
+CUDA_BATCHES = ((256, 3, 224, 224), (64, 3, 128, 128))
 SMOKE_BATCHES = ((4, 3, 64, 64),)
 
 #: What a case is compared with, if not ``v2.CutMix``.
 BASELINES = {"DSMix, Reference": "v2.CutMix, two Images"}
 
 
-def make_cases(shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
+def make_cases(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> dict[str, Callable[[], Any]]:
     """Return what is timed on one batch, by name."""
     generator = torch.Generator().manual_seed(0)
     references = torch.rand(shape, generator=generator)
@@ -39,6 +40,7 @@ def make_cases(shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, Callable
     labels = torch.randint(NUM_CLASSES, shape[:1], generator=generator)
     if dtype == torch.uint8:
         images, references = (images * 255).to(torch.uint8), (references * 255).to(torch.uint8)
+    images, references, labels = images.to(device), references.to(device), labels.to(device)
     soft = torch.nn.functional.one_hot(labels, NUM_CLASSES).float()
     reference, dsm = Reference(references), sensitivity_map(images, references)
     pair = (tv_tensors.Image(images), soft, tv_tensors.Image(references))
@@ -109,21 +111,21 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of kornia's lambda, which is not compared
     rows = []
-    for shape in SMOKE_BATCHES if args.smoke else BATCHES:
+    for shape in SMOKE_BATCHES if args.smoke else BATCHES if args.device == "cpu" else CUDA_BATCHES:
         for dtype in (torch.float32, torch.uint8):
-            cases = make_cases(shape, dtype)
+            cases = make_cases(shape, dtype, args.device)
             nbytes = torch.empty(shape, dtype=dtype, device="meta").nbytes
-            temporary = {name: measure_memory(case).temporary / nbytes for name, case in cases.items()}
+            temporary = {name: measure_memory(case, args.device).temporary / nbytes for name, case in cases.items()}
             columns = {"batch": "x".join(map(str, shape)), "dtype": str(dtype).removeprefix("torch.")}
             for cold in (True, False):
                 rounds, warmup = (2, 1) if args.smoke else (args.rounds, 3)
-                timings = interleave(cases, rounds=rounds, warmup=warmup, cold=cold)
+                timings = interleave(cases, rounds=rounds, warmup=warmup, cold=cold, device=args.device)
                 part = rows_of(timings, "v2.CutMix", **columns, caches="cold" if cold else "warm")
                 for row in part:
                     row["temporary / batch"] = temporary[row["case"]]
                 add_ratios(part)
                 rows += part
-    report("DSMix and the sensitivity map", rows, environment(["timm", "kornia"]), args.output)
+    report("DSMix and the sensitivity map", rows, environment(["timm", "kornia"], args.device), args.output)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """Sphinx configuration: `make docs` builds the pages into docs/_build/html."""
 
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: threads that wait leave cores to others
 
 import dsmix_aug
 
@@ -14,22 +17,39 @@ version = release = dsmix_aug.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
-    "distortion_tables",
+    "sphinx_copybutton",
+    "myst_parser",
+    "bars",
     "command_help",
+    "distortion_tables",
+    "mathml",
+    "page_checks",
+    "rooms",
 ]
-exclude_patterns = ["_build", "gallery", "recipes"]
+exclude_patterns = ["_build", "_generated", "gallery", "recipes"]
 
 html_theme = "furo"
 html_title = f"dsmix-aug {version}"
+html_static_path = ["_static"]
+html_css_files = ["dsmix.css"]
+html_math_renderer = "mathml"
+# Nothing of a page comes from the network, and nothing of a build: so there are no links into other projects' pages.
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
+autosummary_generate = False  # its tables only; docs/api.rst says what is documented
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+suppress_warnings = ["myst.xref_missing"]  # links of CONTRIBUTING.md to files of the repository
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -38,4 +58,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "write_computation_times": False,
+    "within_subsection_order": "gallery_settings.GalleryOrder",
+    "reset_modules": ("matplotlib", "gallery_settings.save_whole_pictures"),
+    "thumbnail_size": (420, 300),
 }

@@ -9,14 +9,20 @@ import dsmix_aug
 
 ROOT = Path(dsmix_aug.__file__).parent
 #: From the ground floor up. A room imports only rooms that stand before it.
-LIBRARY = ("_tensors", "_checks", "distortions", "weights", "maps", "mixing")
+LIBRARY = ("_old_paths", "_tensors", "_checks", "_files", "photos", "weights", "distortions", "maps", "mixing")
 #: Within the pipeline the same; any of its rooms may use the whole library.
-PIPELINE = ("base", "datasets", "networks", "quality_model", "runs", "stages", "report")
+PIPELINE = (
+    "base", "datasets", "networks", "quality_model_file", "quality_model", "runs", "stages", "report", "command_line"
+)  # fmt: skip
 
 
 def module_of(path: Path) -> str:
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def rooms_in(folder: Path) -> set[str]:
+    return {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -51,10 +57,11 @@ def test_no_arrow_climbs(prefix: str, order: tuple[str, ...]):
 
 def test_library_never_imports_pipeline_or_command_line():
     above = ("dsmix_aug.nriqa", "dsmix_aug.cli")
+    doors = ("dsmix_aug", "dsmix_aug.__main__")  # they import what is asked for, when it is
     wrong = [
         f"{source} imports {target}"
         for source, target in arrows()
-        if not source.startswith(above) and source != "dsmix_aug.__main__" and target.startswith(above)
+        if not source.startswith(above) and source not in doors and target.startswith(above)
     ]
     assert not wrong
 

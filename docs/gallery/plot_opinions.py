@@ -52,3 +52,19 @@ plt.show()
 # People scored 81 photos of each class. Source: Lin, Hosu, Saupe, "KADID-10k: A Large-scale Artificially Distorted IQA
 # Database", QoMEX 2019. How much single photos differ from the mean of their class:
 print(f"deviation within a class: {bank.opinion_stds.min():.2f} to {bank.opinion_stds.max():.2f}")
+
+# %%
+# Six types as curves, with the deviation over the photos as a band. ``mean_shift`` is two-sided: its level 3 is the
+# photo itself.
+figure, axes = plt.subplots(figsize=(8, 5.4), layout="constrained")
+for name in ("gaussian_blur", "jpeg", "white_noise", "darken", "mean_shift", "color_block"):
+    classes = [bank.encode(name, level) for level in range(1, 6)]
+    means, deviations = bank.opinion_scores[classes], bank.opinion_stds[classes]
+    (line,) = axes.plot(range(1, 6), means, "o-", linewidth=2, label=name)
+    axes.fill_between(range(1, 6), means - deviations, means + deviations, color=line.get_color(), alpha=0.12)
+axes.set(xticks=range(1, 6), xlabel="level", ylabel="mean opinion, 1 bad to 5 excellent", ylim=(1, 5))
+axes.legend(frameon=False, ncols=2, loc="lower left")
+axes.spines[["top", "right"]].set_visible(False)
+plt.show()
+
+# sphinx_gallery_thumbnail_number = 2

@@ -14,6 +14,8 @@ from dsmix_aug._version import __version__
 from dsmix_aug.distortions._distortion import REGISTRY
 from dsmix_aug.weights import FOLDER, find_weights
 
+EXTRAS = ("score", "pipeline", "report")
+
 
 def print_info() -> int:
     """Print versions, devices, types and weights; return 1 if weights are damaged, else 0."""
@@ -27,15 +29,14 @@ def print_info() -> int:
 
 
 def _requirements() -> dict[str, list[str]]:
-    """Return the distributions that the library needs, and those of the examples."""
-    library, examples = [], []
+    """Return the distributions that the library needs, and those of each extra for users."""
+    needed: dict[str, list[str]] = {"": [], **{extra: [] for extra in EXTRAS}}
     for requirement in importlib.metadata.requires("dsmix-aug") or ():
-        match = re.match(r"[\w.-]+", requirement)
-        if match is not None and "extra ==" not in requirement:
-            library.append(match[0])
-        elif match is not None and re.search("extra == ['\"]examples", requirement):
-            examples.append(match[0])
-    return {"library": library, "dsmix-aug[examples]": examples}
+        name, extra = re.match(r"[\w.-]+", requirement), re.search(r"extra == ['\"](\w+)", requirement)
+        key = extra[1] if extra else ""
+        if name is not None and name[0] != "dsmix-aug" and key in needed:
+            needed[key].append(name[0])
+    return {f"dsmix-aug[{extra}]" if extra else "library": names for extra, names in needed.items() if names}
 
 
 def _version(name: str) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from dsmix_aug._tensors import to_float
 from dsmix_aug.cli._arguments import TOP_MEASURED, TOP_PREDICTED
 from dsmix_aug.cli._heat_map import draw_heat_map
 from dsmix_aug.cli._messages import printable
@@ -17,7 +18,7 @@ from dsmix_aug.cli._output import check_absent, write_array, write_image
 from dsmix_aug.maps.estimator import DSMEstimator
 from dsmix_aug.maps.sensitivity import sensitivity_map
 from dsmix_aug.nriqa.base.devices import check_device
-from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
+from dsmix_aug.photos.reader import read_photo
 
 #: The estimator sees photos shrunk to this shorter side in px: it was trained on small ones.
 PREDICTED_SIDE = 384

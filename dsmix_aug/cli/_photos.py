@@ -79,6 +79,6 @@ def _read_stdin() -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Photo]:
-    from dsmix_aug.nriqa.datasets import photos as reader
+    from dsmix_aug.photos import listing
 
-    return [Photo(path, path.relative_to(folder).as_posix()) for path in reader.list_photos(folder)]
+    return [Photo(path, path.relative_to(folder).as_posix()) for path in listing.list_photos(folder)]

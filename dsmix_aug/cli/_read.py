@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from dsmix_aug.nriqa.datasets.photos import read_photo
+from dsmix_aug.photos.reader import read_photo
 
 
 def read_at_size(path: Path, size: tuple[int, int] | None) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from dsmix_aug._tensors import to_float
 from dsmix_aug.cli._csv import print_csv, write_csv
 from dsmix_aug.cli._heat_map import draw_heat_map
 from dsmix_aug.cli._map import predict_map
@@ -21,8 +22,8 @@ from dsmix_aug.cli._progress import Progress
 from dsmix_aug.maps.estimator import DSMEstimator
 from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import write_text
-from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
 from dsmix_aug.nriqa.quality_model import QualityModel
+from dsmix_aug.photos.reader import read_photo
 
 if TYPE_CHECKING:
     from dsmix_aug.nriqa.runs.folder import RunFolder

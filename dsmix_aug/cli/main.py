@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except ImportError as error:
-        hint = "" if "pip install" in str(error) else "; pip install 'dsmix-aug[examples]'"
+        hint = "" if "pip install" in str(error) else "; pip install 'dsmix-aug[score]'"
         complain(args.command, f"error: {error}{hint}")
         return USAGE
     except (ValueError, OSError) as error:

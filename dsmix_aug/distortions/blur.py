@@ -16,7 +16,10 @@ from dsmix_aug.distortions._filters import Kernel, correlate, correlate_separabl
 
 @register
 class GaussianBlur(Distortion):
-    """Blur every channel with a Gaussian cut at two sigma, border replicated.
+    r"""Blur every channel with a Gaussian cut at two sigma, border replicated.
+
+    .. math:: y = x * g, \quad g_{uv} \propto \exp\left(-\frac{u^2 + v^2}{2 \sigma^2}\right), \quad
+        |u|, |v| \le \lceil 2 \sigma \rceil
 
     Level 1 leaves the image as it is: at sigma 0.1 all weight lies on the centre pixel.
 
@@ -40,7 +43,9 @@ class GaussianBlur(Distortion):
 
 @register
 class LensBlur(Distortion):
-    """Blur every channel with a disk (a lens out of focus), border replicated.
+    r"""Blur every channel with a disk (a lens out of focus), border replicated.
+
+    .. math:: y = x * d, \quad d_{uv} \propto \text{the area of pixel } (u, v) \text{ inside } u^2 + v^2 \le r^2
 
     Source: KADIS-700k generator, ``imblurlens``. Deviation: none (1e-6 in float32).
 

@@ -13,10 +13,12 @@ from dsmix_aug.distortions._distortion import Distortion, Draws, per_sample, reg
 
 @register
 class Brighten(Distortion):
-    """Bend the tones upwards by g(t) = clamp(t + 2 A t (1 - t), 0, 1).
+    r"""Bend the tones upwards.
 
-    Colour images become (2 g(x) + y) / 3, where y is x with its CIE lightness L bent to 100 g(L / 100) and clamped to
-    [0, 1]; images of one channel become g(x). From A > 0.5 on, all tones above 1 / (2 A) are white in g.
+    .. math:: y = \frac{2 g(x) + z}{3}, \quad g(t) = \text{clamp}(t + 2 A t (1 - t), 0, 1)
+
+    z is x with its CIE lightness L bent to 100 g(L / 100) and clamped to [0, 1]; images of one channel become g(x).
+    From A > 0.5 on, all tones above 1 / (2 A) are white in g.
 
     Source: KADIS-700k generator, ``imbrighten``; its spline through (0, 0), (0.5, 0.5 + A / 2) and (1, 1) is g.
     Deviation: MATLAB's matrix from RGB to XYZ is not published; scikit-image's moves results by less than 2e-5
@@ -46,7 +48,11 @@ class Brighten(Distortion):
 
 @register
 class Darken(Distortion):
-    """Bend the tones downwards: clamp(x - 2 A x (1 - x), 0, 1). At A = 0.8 all tones up to 0.375 are black.
+    r"""Bend the tones downwards.
+
+    .. math:: y = \text{clamp}(x - 2 A x (1 - x), 0, 1)
+
+    At A = 0.8 all tones up to 0.375 are black.
 
     Source: KADIS-700k generator, ``imdarken``; its spline through (0, 0), (0.5, 0.5 - A / 2) and (1, 1) is this curve.
     Deviation: none (1e-6 in float32).
@@ -68,7 +74,9 @@ class Darken(Distortion):
 
 @register
 class MeanShift(Distortion):
-    """Add a constant to every channel: clamp(x + d, 0, 1).
+    r"""Add a constant to every channel.
+
+    .. math:: y = \text{clamp}(x + d, 0, 1)
 
     Two-sided, as published: levels 1 and 2 brighten, level 3 leaves the image as it is, levels 4 and 5 darken.
 
@@ -92,7 +100,9 @@ class MeanShift(Distortion):
 
 @register
 class Exposure(Distortion):
-    """Expose by some stops too long or too short, drawn per sample: linear light times 2^s or 2^-s, clipped at 1.
+    r"""Expose by some stops too long or too short, drawn per sample.
+
+    .. math:: y = \min(2^{\pm s} x, 1) \text{ in linear light}
 
     sRGB values are turned into linear light and back. Too long an exposure clips highlights for good; too short a one
     loses shadows where the result is rounded to 8 bits.

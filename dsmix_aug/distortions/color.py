@@ -18,7 +18,9 @@ from dsmix_aug.distortions._palette import dither, fit_palette
 
 @register
 class ColorDiffusion(Distortion):
-    """Blur the colours and exaggerate them: a* and b* are blurred with sigma 1.5 A + 2 px and multiplied by A.
+    r"""Blur the colours and exaggerate them: a* and b* are blurred with sigma 1.5 A + 2 px and multiplied by A.
+
+    .. math:: L' = L, \quad a' = A \, (a * g_{1.5 A + 2}), \quad b' = A \, (b * g_{1.5 A + 2})
 
     The lightness L* stays; colours out of the sRGB gamut, most of them from level 2 on, are clamped in RGB.
 
@@ -48,7 +50,9 @@ class ColorDiffusion(Distortion):
 
 @register
 class ColorShift(Distortion):
-    """Shift the green channel by A px down and right, where the image has edges (a misregistered colour plane).
+    r"""Shift the green channel by A px down and right, where the image has edges (a misregistered colour plane).
+
+    .. math:: G'(p) = (1 - m(p)) \, G(p) + m(p) \, G(p - A d), \quad \|d\| = 1, \quad m \text{ the map of edges}
 
     The direction is that of a uniform point of the unit square, so always in the quadrant down and right, and the
     shift is rounded to whole pixels. A map of edges, from 0 in flat regions to 1, blends the shifted green channel
@@ -150,7 +154,9 @@ class ColorQuantization(Distortion):
 
 @register
 class ColorSaturationHSV(Distortion):
-    """Multiply the saturation in HSV by f, hue and value kept: y = M - f (M - x), M the pixel's largest channel.
+    r"""Multiply the saturation in HSV by f, hue and value kept.
+
+    .. math:: y_c = M - f \, (M - x_c), \quad M = \max_c x_c
 
     Level 4 leaves grey; level 5 turns colours to their complement and reaches up to 1.4, which ``range_mode="clip"``
     clamps and ``"kadis"`` compresses.
@@ -176,7 +182,9 @@ class ColorSaturationHSV(Distortion):
 
 @register
 class ColorSaturationLab(Distortion):
-    """Multiply a* and b* by a factor and clamp in RGB: colours that are too strong, at the same lightness L*.
+    r"""Multiply a* and b* by a factor f and clamp in RGB: colours that are too strong, at the same lightness L*.
+
+    .. math:: L' = L, \quad a' = f a, \quad b' = f b
 
     Level 1 leaves the image as it is.
 
@@ -192,7 +200,7 @@ class ColorSaturationLab(Distortion):
 
     name = "color_saturation_lab"
     family = "color"
-    parameter = "factor of a* and b*"
+    parameter = "factor f of a* and b*"
     values = (1, 2, 3, 6, 9)
     identity_levels = (1,)
     needs_color = True

@@ -157,7 +157,9 @@ class Avif(PillowCodec):
 
 @register
 class ChromaSubsampling(Distortion):
-    """Keep one value of Cb and one of Cr (BT.601) for k x k pixels, their mean; brightness Y keeps its resolution.
+    r"""Keep one value of Cb and one of Cr (BT.601) for k x k pixels, their mean; brightness Y keeps its resolution.
+
+    .. math:: Cb'(p) = \frac{1}{|P|} \sum_{q \in P} Cb(q), \quad P \text{ the block of } p, \text{ and so for } Cr
 
     Blocks start at the top left; those cut off by the right or lower border are averaged over what they have.
 

@@ -31,7 +31,9 @@ class NoiseDistortion(FieldDistortion):
 
 @register
 class WhiteNoise(NoiseDistortion):
-    """Add white Gaussian noise to RGB: clamp(x + sqrt(v) n, 0, 1), independent per pixel and channel.
+    r"""Add white Gaussian noise to RGB, independent per pixel and channel.
+
+    .. math:: y = \text{clamp}(x + \sqrt{v} \, n, 0, 1), \quad n \sim N(0, 1)
 
     Source: KADIS-700k generator, ``imnoisegauss``. Deviation: none but the random stream.
 
@@ -52,7 +54,9 @@ class WhiteNoise(NoiseDistortion):
 
 @register
 class WhiteNoiseColor(NoiseDistortion):
-    """Add white Gaussian noise to Y, Cb and Cr, all three, in BT.601 studio range; clamped there and in RGB.
+    r"""Add white Gaussian noise to Y, Cb and Cr, all three, in BT.601 studio range; clamped there and in RGB.
+
+    .. math:: Y' = \text{clamp}(Y + \sqrt{v} \, n, 0, 1), \quad n \sim N(0, 1), \text{ and so for } Cb, Cr
 
     Source: KADIS-700k generator, ``imnoisecolorcomp``. Deviation: none but the random stream.
 
@@ -75,7 +79,12 @@ class WhiteNoiseColor(NoiseDistortion):
 
 @register
 class ImpulseNoise(NoiseDistortion):
-    """Set a random share of the values to 0 or 1 (salt and pepper), each channel for itself: coloured specks.
+    r"""Set a random share d of the values to 0 or 1 (salt and pepper), each channel for itself: coloured specks.
+
+    .. math::
+
+        y = 0 \text{ where } u < d / 2, \quad y = 1 \text{ where } d / 2 \le u < d, \quad y = x \text{ elsewhere},
+        \quad u \sim U[0, 1)
 
     Source: KADIS-700k generator, ``imnoiseimpulse``. Deviation: none but the random stream.
 
@@ -86,7 +95,7 @@ class ImpulseNoise(NoiseDistortion):
     """
 
     name = "impulse_noise"
-    parameter = "density: expected share of the values, half of it 0 and half of it 1"
+    parameter = "density d: expected share of the values, half of it 0 and half of it 1"
     values = (0.001, 0.005, 0.01, 0.02, 0.03)
 
     def add_noise(self, images: Tensor, values: Tensor, seeds: Sequence[int]) -> Tensor:
@@ -96,7 +105,9 @@ class ImpulseNoise(NoiseDistortion):
 
 @register
 class MultiplicativeNoise(NoiseDistortion):
-    """Multiply by speckle noise: clamp(x + n x, 0, 1), n uniform with mean 0 and variance v per pixel and channel.
+    r"""Multiply by speckle noise, uniform with mean 0 and variance v per pixel and channel.
+
+    .. math:: y = \text{clamp}(x + n x, 0, 1), \quad n \sim U[-\sqrt{3 v}, \sqrt{3 v}]
 
     Source: KADIS-700k generator, ``imnoisemultiplicative``. Deviation: none but the random stream.
 
@@ -118,7 +129,9 @@ class MultiplicativeNoise(NoiseDistortion):
 
 @register
 class Denoise(NoiseDistortion):
-    """Add white Gaussian noise, clamp(x + sqrt(v) n, 0, 1), and remove it again, each channel for itself.
+    r"""Add white Gaussian noise and remove it again, each channel for itself.
+
+    .. math:: y = \text{denoise}(\text{clamp}(x + \sqrt{v} \, n, 0, 1)), \quad n \sim N(0, 1)
 
     What is left: smoothed texture and, as the noise grows, coloured blotches and faded contrast.
 
@@ -144,10 +157,12 @@ class Denoise(NoiseDistortion):
 
 @register
 class PoissonGaussianNoise(NoiseDistortion):
-    """Add the noise of a sensor in linear light: a Poisson process of photons and the Gaussian noise of their readout.
+    r"""Add the noise of a sensor in linear light: a Poisson process of photons and the Gaussian noise of their readout.
 
-    sRGB values are turned into linear light x, which becomes a P(x / a) + N(0, b), each channel for itself, clamped to
-    [0, 1] and turned back. P is a Poisson count, so that the shot noise has variance a x; b = exp(1.20) a^2.18.
+    .. math:: y = \text{clamp}(a P(x / a) + N(0, b), 0, 1), \quad b = e^{1.20} a^{2.18}
+
+    sRGB values are turned into linear light x and y back, each channel for itself. P is a Poisson count, so that the
+    shot noise has variance a x.
 
     Source: the range of a and the line from a to b are those of real cameras in Brooks et al., "Unprocessing Images for
     Learned Raw Denoising", CVPR 2019; level 5 is the end of their range, each level before it about half as strong.

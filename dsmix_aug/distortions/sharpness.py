@@ -14,9 +14,11 @@ from dsmix_aug.distortions._filters import correlate_separable, gaussian_kernel
 
 @register
 class HighSharpen(Distortion):
-    """Sharpen too much: unsharp masking of the lightness L* with a Gaussian of sigma 3 px in a 13x13 window.
+    r"""Sharpen too much: unsharp masking of the lightness L* with a Gaussian of sigma 3 px in a 13x13 window.
 
-    L' = L + A (L - blurred L), a* and b* kept; the result is clamped. A one-channel image is sharpened as it is.
+    .. math:: L' = L + A \, (L - L * g_3)
+
+    a* and b* are kept, and the result is clamped. A one-channel image is sharpened as it is.
 
     Source: KADIS-700k generator, ``imsharpenHi``. Deviation: MATLAB's matrix from RGB to XYZ is not published. Another
     one, scikit-image's, moves photos by less than 3e-4 anywhere and 6e-6 on average
@@ -51,9 +53,14 @@ class HighSharpen(Distortion):
 
 @register
 class ContrastChange(Distortion):
-    """Change the contrast of every channel by the cubic curve y = 1/2 + p t + q t^3, t = x - 1/2, clamped.
+    r"""Change the contrast of every channel by a cubic curve.
 
-    q = -(0.05 + 0.25 A) / 0.042 and p = 1 - q / 4. Two-sided, as published: levels 1 to 3 raise the contrast, less
+    .. math::
+
+        y = \text{clamp}\left(\frac{1}{2} + p t + q t^3, 0, 1\right), \quad t = x - \frac{1}{2}, \quad
+        q = -\frac{0.05 + 0.25 A}{0.042}, \quad p = 1 - \frac{q}{4}
+
+    Two-sided, as published: levels 1 to 3 raise the contrast, less
     and less, levels 4 and 5 lower it. (A = -0.2 would leave the image as it is; A = 0 does not.)
 
     Source: KADIS-700k generator, ``imcontrastc``, whose spline through five points is this cubic. Deviation: none

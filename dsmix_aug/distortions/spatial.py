@@ -20,7 +20,9 @@ from dsmix_aug.distortions._otsu import multi_otsu
 
 @register
 class Jitter(FieldDistortion):
-    """Move every pixel by a normally distributed random shift, five times over, with all channels together.
+    r"""Move every pixel by a normally distributed random shift, five times over, with all channels together.
+
+    .. math:: y(p) = x(p + \sigma n_p), \quad n_p \sim N(0, I), \quad \text{five times}
 
     Each pass samples by cubic convolution (a = -1/2) with replicated borders.
 
@@ -37,7 +39,7 @@ class Jitter(FieldDistortion):
 
     name = "jitter"
     family = "spatial"
-    parameter = "standard deviation of the shift in px, per axis and pass"
+    parameter = "standard deviation sigma of the shift in px, per axis and pass"
     values = (0.05, 0.1, 0.2, 0.5, 1.0)
 
     PASSES = 5
@@ -112,7 +114,9 @@ class NonEccentricityPatch(Distortion):
 
 @register
 class Pixelate(Distortion):
-    """Shrink by z = 0.95 - s^0.6 and enlarge to the old size again, both to the nearest pixel.
+    r"""Shrink by a factor z and enlarge to the old size again, both to the nearest pixel.
+
+    .. math:: z = 0.95 - s^{0.6}
 
     Source: KADIS-700k generator, ``impixelate``; ``imresize``'s half-pixel centres and its size ceil(z * size).
     Deviation: none (bitwise).
@@ -145,10 +149,14 @@ def _shown_pixels(strength: float, length: int) -> np.ndarray:
 
 @register
 class Quantization(Distortion):
-    """Reduce all channels to a few common values, bounded by Otsu's thresholds of the sample's values.
+    r"""Reduce all channels to a few common values, bounded by Otsu's thresholds of the sample's values.
 
-    With thresholds t_1 < ... < t_n, x becomes 0 up to t_1, the upper bound t_k where t_(k-1) < x <= t_k, and 1 above
-    t_n, so results are brighter than the image but for the lowest class. A sample of one value stays as it is.
+    .. math::
+
+        y = 0 \text{ where } x \le t_1, \quad y = t_k \text{ where } t_{k-1} < x \le t_k, \quad
+        y = 1 \text{ where } x > t_n
+
+    So results are brighter than the image but for the lowest class. A sample of one value stays as it is.
 
     Source: KADIS-700k generator, ``imnoisequantize``; ``multithresh``'s 256 bins from minimum to maximum.
 
@@ -164,7 +172,7 @@ class Quantization(Distortion):
 
     name = "quantization"
     family = "spatial"
-    parameter = "number of thresholds"
+    parameter = "number n of thresholds"
     values = (20, 16, 13, 10, 7)
     one_at_a_time = True
 

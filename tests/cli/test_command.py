@@ -114,7 +114,7 @@ def test_a_missing_extra_names_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.delitem(sys.modules, "dsmix_aug.cli._score", raising=False)
     monkeypatch.setitem(sys.modules, "dsmix_aug.nriqa.quality_model", None)
     assert run_main("score", tmp_path / "photo.png") == 2
-    assert "pip install 'dsmix-aug[examples]'" in capsys.readouterr().err
+    assert "pip install 'dsmix-aug[score]'" in capsys.readouterr().err
 
 
 def test_a_closed_pipe_is_quiet(tmp_path):

@@ -276,19 +276,22 @@ def test_scores_and_maps_of_photos(finished, tmp_path, capsys):
     for number in range(2):
         save_photo(tmp_path / "photos" / f"{number}.png", number)
     (tmp_path / "photos" / "broken.png").write_bytes(b"no photo")
-    with pytest.warns(UserWarning, match=r"skipped .*broken.png"):
+    with pytest.raises(SystemExit) as stop:
         run_script(
             "score_images.py", tmp_path / "photos", "--run", finished,
             "--csv", tmp_path / "scores.csv", "--maps", tmp_path / "maps",
         )  # fmt: skip
-    printed = capsys.readouterr().out
+    assert stop.value.code == 1
+    captured = capsys.readouterr()
+    assert "broken.png: " in captured.err
+    printed = captured.out
     assert "2 photo(s) scored, 1 skipped." in printed
     assert "SSIM to the pristine photo (a stand-in, not a human score), predicted by 'DSMix'" in printed
     table = pd.read_csv(tmp_path / "scores.csv")
     assert [Path(image).name for image in table["image"]] == ["0.png", "1.png"]
     assert np.isfinite(table["score"]).all()
-    with Image.open(tmp_path / "maps" / "0000_0.png") as both:
-        assert both.size == (192, 96)
+    with Image.open(tmp_path / "maps" / "0-dsm.png") as both:
+        assert both.width > 2 * 96  # the photo, its map and the colour bar
 
 
 def test_scores_are_the_rows_features_through_its_head(finished, tmp_path):

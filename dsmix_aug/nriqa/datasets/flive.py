@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from dsmix_aug.nriqa.datasets.csv_table import read_csv_table
-from dsmix_aug.nriqa.datasets.photo_reader import photo_size
 from dsmix_aug.nriqa.datasets.score_table import find_in_archive, make_scored_set
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
+from dsmix_aug.photos.reader import photo_size
 
 LAYOUT = (
     "LIVE-FB as its database_prep.ipynb leaves it: labels_image.csv, and database/ (or beside the file) with the "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsmix_aug.nriqa.datasets.photo_listing import describe_ignored, find_photos
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, photo_fingerprint
+from dsmix_aug.photos.listing import describe_ignored, find_photos
 
 #: One photo of so many is held out.
 HELD_OUT_EVERY = 10

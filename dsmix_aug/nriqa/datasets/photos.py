@@ -14,9 +14,10 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
+from dsmix_aug._tensors import to_float
 from dsmix_aug.nriqa.base.files import file_hash, fingerprint, replace_when_done
-from dsmix_aug.nriqa.datasets.photo_listing import list_photos
-from dsmix_aug.nriqa.datasets.photo_reader import read_photo
+from dsmix_aug.photos.listing import list_photos
+from dsmix_aug.photos.reader import read_photo
 
 __all__ = [
     "PhotoSet",
@@ -167,8 +168,3 @@ def write_png(image: Tensor, path: Path) -> None:
     """Write a (3, H, W) uint8 image as PNG, in one piece."""
     with replace_when_done(path) as temporary:
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(temporary, "PNG", compress_level=1)
-
-
-def to_float(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 in [0, 1]."""
-    return F.to_dtype(images, torch.float32, scale=True)

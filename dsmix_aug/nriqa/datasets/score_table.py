@@ -17,9 +17,9 @@ from scipy.cluster.hierarchy import DisjointSet
 from scipy.io import loadmat
 
 from dsmix_aug.nriqa.base.files import file_hash, fingerprint
-from dsmix_aug.nriqa.datasets.photo_listing import walk_files
 from dsmix_aug.nriqa.datasets.photos import check_photos, photo_fingerprint
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
+from dsmix_aug.photos.listing import walk_files
 
 
 def find_in_archive(folder: Path, layout: str, *names: str) -> Path:

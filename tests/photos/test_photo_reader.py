@@ -27,9 +27,9 @@ from photo_files import (
 )
 from PIL import Image, ImageFile, features
 
-from dsmix_aug.nriqa.datasets import photo_reader
-from dsmix_aug.nriqa.datasets.photo_pixels import to_srgb
-from dsmix_aug.nriqa.datasets.photo_reader import MAX_PIXELS, MAX_SIDE, photo_size, read_photo
+from dsmix_aug.photos import reader
+from dsmix_aug.photos.pixels import to_srgb
+from dsmix_aug.photos.reader import MAX_PIXELS, MAX_SIDE, photo_size, read_photo
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (12, 20, 3), dtype=np.uint8)
@@ -485,7 +485,7 @@ def test_decoders_warnings_stay_inside_and_others_come_out(tmp_path, monkeypatch
         warnings.warn_explicit("odd tag", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
         return load(image)
 
-    monkeypatch.setattr("dsmix_aug.nriqa.datasets.photo_reader.load_pixels", warn_and_load)
+    monkeypatch.setattr("dsmix_aug.photos.reader.load_pixels", warn_and_load)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         filters = list(warnings.filters)
@@ -499,4 +499,4 @@ def test_decoders_warnings_stay_inside_and_others_come_out(tmp_path, monkeypatch
             thread.join()
         assert list(warnings.filters) == filters
     assert [str(warning.message) for warning in caught] == ["of somebody else"]
-    assert photo_reader._quiet_pillow._readers == 0
+    assert reader._quiet_pillow._readers == 0

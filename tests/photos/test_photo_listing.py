@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from dsmix_aug.nriqa.datasets import photo_reader
 from dsmix_aug.nriqa.datasets.photo_folder import load_photo_folder
-from dsmix_aug.nriqa.datasets.photo_listing import describe_ignored, find_photos, list_photos
-from dsmix_aug.nriqa.datasets.photo_reader import readable_formats
+from dsmix_aug.photos import reader
+from dsmix_aug.photos.listing import describe_ignored, find_photos, list_photos
+from dsmix_aug.photos.reader import readable_formats
 
 
 def touch(folder, *names):
@@ -73,7 +73,7 @@ def test_heif_counts_where_a_plugin_has_registered_it(tmp_path, monkeypatch):
 
 def test_every_format_is_one_of_pillows_or_a_plugins():
     Image.init()
-    assert set(photo_reader.FORMATS) - set(Image.OPEN) <= {"HEIF", "AVIF"}
+    assert set(reader.FORMATS) - set(Image.OPEN) <= {"HEIF", "AVIF"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dsmix_aug.nriqa.datasets.photo_reader import photo_size, read_photo
+from dsmix_aug.photos.reader import photo_size, read_photo
 
 STARTS = (
     "subprocess.Popen",

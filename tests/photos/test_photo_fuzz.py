@@ -13,8 +13,8 @@ import torch
 from photo_files import ADOBE_GAMMA, ADOBE_RGB, make_exif, make_rgb_icc
 from PIL import Image
 
-from dsmix_aug.nriqa.datasets import photo_reader
-from dsmix_aug.nriqa.datasets.photo_reader import read_photo, readable_formats
+from dsmix_aug.photos import reader
+from dsmix_aug.photos.reader import read_photo, readable_formats
 
 FILES = int(os.environ.get("DSMIX_FUZZ", "300"))
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
@@ -94,7 +94,7 @@ def mend_png_checksums(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", [name for name in readable_formats() if name != "HEIF"])
 def test_mutated_files_are_photos_or_named(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(photo_reader, "MAX_PIXELS", 2**20)  # some claim to be large, and decoding them takes long
+    monkeypatch.setattr(reader, "MAX_PIXELS", 2**20)  # some claim to be large, and decoding them takes long
     rng = np.random.default_rng(len(name))
     seeds = make_seeds(name)
     path = tmp_path / "photo.jpg"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dsmix_aug.nriqa.datasets.photo_reader import readable_formats
+from dsmix_aug.photos.reader import readable_formats
 
 
 class Listing(NamedTuple):

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from dsmix_aug.nriqa.datasets.photo_pixels import load_pixels, to_srgb
+from dsmix_aug.photos.pixels import load_pixels, to_srgb
 
 #: Formats by Pillow's names -> the suffixes of their files in a folder. HEIF counts where a plugin has registered it,
 #: AVIF where Pillow has it. Of animations and files of several pages the first picture is read. TGA is missing because
