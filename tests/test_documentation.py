@@ -77,13 +77,14 @@ def test_readme_labels_are_weights(folder: Path):
 
 def questions() -> list[tuple[str, list[Block]]]:
     """Return the sections of the FAQ whose title is a message, with their blocks."""
-    lines = FAQ.read_text(encoding="utf-8").splitlines()
-    titles = {i + 1: title for i, title in enumerate(lines) if title.startswith("``") and lines[i + 1][:3] in ("~~~",)}
-    found: list[tuple[str, list[Block]]] = [(title.strip("`"), []) for title in titles.values()]
+    text = FAQ.read_text(encoding="utf-8")
+    titles = list(re.finditer(r"^``(.+)``\n~~~", text, re.MULTILINE))
+    found: list[tuple[str, list[Block]]] = [(title[1], []) for title in titles]
+    starts = [text.count("\n", 0, title.start()) for title in titles]
     for block in blocks_of(FAQ):
-        before = [i for i, start in enumerate(titles) if start < block.line]
-        if before:
-            found[before[-1]][1].append(block)
+        section = sum(start < block.line for start in starts) - 1
+        if section >= 0:
+            found[section][1].append(block)
     return found
 
 
