@@ -5,6 +5,9 @@ names; one with a caption such as ``train.py`` is a file, which a console line o
 where the page shows them.
 """
 
+import contextlib
+import io
+import json
 import re
 from pathlib import Path
 
@@ -126,3 +129,20 @@ def test_faq_has_messages():
 def test_words_that_people_search_are_there(word: str):
     pages = (*(ROOT / "docs").glob("*.rst"), *(ROOT / "docs/guides").glob("*.rst"))
     assert any(re.search(rf"\b{word}\b", page.read_text(encoding="utf-8"), re.IGNORECASE) for page in pages)
+
+
+def test_tour_runs_and_is_small(monkeypatch: pytest.MonkeyPatch, folder: Path):
+    """Each code cell of the notebook runs after those before it, and the file holds their outputs."""
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    path = ROOT / "examples" / "tour.ipynb"
+    cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    names: dict[str, object] = {"__name__": "tour"}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for cell in cells:
+            exec("".join(cell["source"]), names)
+    kept = "".join("".join(output.get("text", "")) for cell in cells for output in cell["outputs"])
+    assert printed.getvalue() == kept
+    assert path.stat().st_size <= 300_000
