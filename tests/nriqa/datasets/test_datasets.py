@@ -481,7 +481,7 @@ def test_csv_file_under_the_name_of_a_loader(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image,quality\na.png,1\n", r"columns image and score \(or mos\), got image, quality"),
+        ("image,quality\na.png,1\n", r"columns image and score \(or mos, or opinion\), got image, quality"),
         ("", r"is not a CSV file \(it is empty\)"),
         ("image,score\na.png,good\n", "line 2 has no finite score"),
         ("image,score\na.png,1\na.png,2\n", r"a\.png is listed twice"),
