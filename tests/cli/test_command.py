@@ -13,10 +13,10 @@ import pytest
 from cli_helpers import run_command, run_main, save_photo, start_command
 
 import dsmix_aug
+from dsmix_aug._progress import Progress
 from dsmix_aug.cli import main as main_module
 from dsmix_aug.cli._messages import printable
 from dsmix_aug.cli._photos import list_photos
-from dsmix_aug.cli._progress import Progress
 
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("torch", "torchvision", "numpy", "cv2", "PIL", "scipy", "skimage", "pandas", "timm")
