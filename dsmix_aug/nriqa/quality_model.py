@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -26,6 +27,9 @@ from dsmix_aug.weights import find_weights
 
 #: Photos are scored at this shorter side in px: the size of the photos whose scores the shipped model was fitted to.
 WORKING_SIDE = 512
+#: Smaller images run in float32: bfloat16 convolutions whose map is one pixel wide, as oneDNN has them on the CPU, have
+#: given NaN now and then.
+SMALLEST_AUTOCAST_SIDE = 64
 #: What a file says of a model apart from its row and its probe.
 DESCRIPTION = ("backbone", "teacher", "target", "trained_on", "remark", "score_range", "autocast")
 
@@ -39,8 +43,8 @@ class QualityModel(nn.Module):
     clipped passes none. The networks are frozen and stay in eval mode.
 
     Under autocast (see below) a score differs from float32's by some thousandths of the scores' range; set
-    ``model.autocast = False`` to compute in float32, as for exact gradients or an export. A surrounding autocast of the
-    caller's changes nothing.
+    ``model.autocast = False`` to compute in float32, as for exact gradients or an export. Images with a side of less
+    than 64 px are always computed in float32. A surrounding autocast of the caller's changes nothing.
 
     Batch norms are folded into convolutions for speed, in a copy of the networks that is made when it is first needed,
     and anew after ``model.to(...)`` and ``load_state_dict``. While a parameter of the networks requires a gradient they
@@ -137,7 +141,8 @@ class QualityModel(nn.Module):
         return self._score(pool_features, images)
 
     def _score(self, pool: Callable[..., Tensor], images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
+        autocast = self.autocast and min(images.shape[-2:]) >= SMALLEST_AUTOCAST_SIDE
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
             pooled = [pool(network, images, self.row.last_layer_only) for network in self._networks_for_inference()]
         with torch.autocast(images.device.type, enabled=False):  # a score needs more than the 8 bits of bfloat16
             return self.probe(torch.cat(pooled, dim=1).to(self.probe.intercept.dtype))
@@ -191,9 +196,11 @@ class QualityModel(nn.Module):
                 yield photo
                 continue
             try:
-                yield self._score(pool_photo, photo.to(self.device)).item()
+                score = self._score(pool_photo, photo.to(self.device)).item()
             except (MemoryError, RuntimeError) as error:  # whatever the photo needs too much of, others may not
-                yield OSError(f"{path} cannot be scored: {error}")
+                yield OSError(f"{path} cannot be scored: {str(error) or type(error).__name__}")
+                continue
+            yield score if math.isfinite(score) else OSError(f"{path} cannot be scored: its score is {score}")
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write everything but teachers, which are had by their names, to one safetensors file.

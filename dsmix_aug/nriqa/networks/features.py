@@ -149,6 +149,7 @@ def extract_features(
         title: What the progress bar says.
     """
     rows = []
+    backbone = backbone.folded()
     with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=autocast):
         for batch in photo_batches(images, title):
             rows.append(pool_features(backbone, to_float(batch.to(device))).cpu().numpy())
