@@ -124,7 +124,9 @@ class QualityModel(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
 
     def _networks_for_inference(self) -> Sequence[Any]:
-        if torch.compiler.is_compiling() or any(parameter.requires_grad for parameter in self.networks.parameters()):
+        if torch.compiler.is_compiling():
+            return list(self.networks)
+        if any(parameter.requires_grad for parameter in self.networks.parameters()):
             self._folded = []
             return list(self.networks)
         if not self._folded:

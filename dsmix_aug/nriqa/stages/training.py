@@ -75,9 +75,8 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
             buffers.end_step()
             nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
             optimizer.step()
-            history.append(
-                {"step": step, "learning_rate": learning_rate, **_average(list(losses.values()), part, step)}
-            )
+            average = _average(list(losses.values()), part, step)
+            history.append({"step": step, "learning_rate": learning_rate, **average})
             progress.advance(f"loss {history[-1]['loss']:.4g}")
             if writer:
                 for name, value in history[-1].items():

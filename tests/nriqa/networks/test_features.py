@@ -161,9 +161,8 @@ class TestTiles:
         backbone = TwoStrides().eval()
         photo = torch.randint(256, (3, *size), dtype=torch.uint8)
         photo[:, :20] //= 4  # tiles differ
-        half = nn.functional.interpolate(
-            photo[None], [round(side / 2) for side in size], mode="bilinear", antialias=True
-        )
+        half_size = [round(side / 2) for side in size]
+        half = nn.functional.interpolate(photo[None], half_size, mode="bilinear", antialias=True)
         maps = [m.double().numpy() for image in (photo[None], half) for m in backbone(image / 255)]
         chosen = maps[1::2] if last_map_only else maps
         expected = np.concatenate([part for m in chosen for part in (m.mean((2, 3)), m.std((2, 3)))], axis=1)
