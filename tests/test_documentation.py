@@ -124,7 +124,20 @@ def test_faq_has_messages():
 
 @pytest.mark.parametrize(
     "word",
-    "resume lightning citation FAQ changelog contributing troubleshooting hugging kornia ARNIQA MATLAB pyiqa".split(),
+    [
+        "resume",
+        "lightning",
+        "citation",
+        "FAQ",
+        "changelog",
+        "contributing",
+        "troubleshooting",
+        "hugging",
+        "kornia",
+        "ARNIQA",
+        "MATLAB",
+        "pyiqa",
+    ],
 )
 def test_words_that_people_search_are_there(word: str):
     pages = (*(ROOT / "docs").glob("*.rst"), *(ROOT / "docs/guides").glob("*.rst"))

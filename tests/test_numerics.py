@@ -11,7 +11,6 @@ from factories import distorted_pair, random_images
 
 from dsmix_aug import DistortionBank, DSMix, Reference, functional, sensitivity_map
 from dsmix_aug.mixing.boxes import draw_lambda
-from dsmix_aug.nriqa.stages.metrics import correlations
 
 #: Half of the distance between numbers just below 1: what rounding a result to the dtype may change.
 HALF = {torch.float16: 2.0**-12, torch.bfloat16: 2.0**-9}
