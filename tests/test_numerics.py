@@ -1,4 +1,4 @@
-"""Numbers at their limits: half precision, large maps, extreme alphas, ties and constants; oracles are SciPy and sums."""
+"""Numbers at their limits: half precision, large maps, extreme alphas, ties, constants; oracles are SciPy and sums."""
 
 import math
 from fractions import Fraction
