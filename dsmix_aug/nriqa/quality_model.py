@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -131,7 +131,7 @@ class QualityModel(nn.Module):
             return list(self.networks)
         if not self._folded:
             with torch.no_grad():
-                self._folded = [network.folded() for network in self.networks]
+                self._folded = [cast(Backbone, network).folded() for network in self.networks]
         return self._folded
 
     def forward(self, images: Tensor) -> Tensor:
