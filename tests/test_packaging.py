@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 import dsmix_aug
 from dsmix_aug import DistortionBank
