@@ -7,6 +7,8 @@ from pathlib import Path
 settings = configparser.ConfigParser()
 settings.read(Path(__file__).parent.parent / "setup.cfg")
 extras = settings["options.extras_require"]
-required = settings["options"]["install_requires"] + extras["examples"] + extras["test"]
+required = "\n".join(
+    [settings["options"]["install_requires"], *(extras[name] for name in ("score", "pipeline", "report", "test"))]
+)
 for name, version in re.findall(r"^([\w-]+)>=([\w.]+)$", required, re.MULTILINE):
     print(f"{name}=={version}.*" if version.count(".") < 2 else f"{name}=={version}")

@@ -1,4 +1,4 @@
-"""A small use of the installed library that touches each part of it; it needs the run-time dependencies alone."""
+"""A small use of the installed library that touches each part of it; it needs only the run-time dependencies."""
 
 from importlib.util import find_spec
 
@@ -9,9 +9,7 @@ import dsmix_aug
 from dsmix_aug import DistortionBank, DSMEstimator, DSMix, RandomDistortion, Reference, sensitivity_map
 
 for package in ("timm", "sklearn", "pandas", "matplotlib", "tqdm", "pytest"):
-    assert find_spec(package) is None, (
-        f"{package} is here: this environment should hold the run-time dependencies alone"
-    )
+    assert find_spec(package) is None, f"{package} is here: this environment should hold only the run-time dependencies"
 
 torch.manual_seed(0)
 references = torch.rand(8, 3, 64, 64)

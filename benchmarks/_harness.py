@@ -1,4 +1,4 @@
-"""What every benchmark shares: interleaved rounds, cold or warm caches, ratios to a baseline, a table and a JSON file.
+"""Shared by all benchmarks: interleaved rounds, cold or warm caches, ratios to a baseline, a table and a JSON file.
 
 Cases are called in turn, in a new random order every round, so that whatever else the machine does meets all of them
 alike. Compare ratios between machines, not milliseconds.
@@ -128,7 +128,7 @@ class Memory(NamedTuple):
 
     @property
     def temporary(self) -> int:
-        """What was needed beyond the inputs and the result."""
+        """The memory needed beyond the inputs and the result."""
         return self.peak - self.kept
 
 
@@ -172,7 +172,7 @@ def _measure_memory(function: Callable[[], object]) -> Memory:
 
 
 def environment(packages: Sequence[str] = (), device: str = "cpu") -> dict[str, Any]:
-    """What the figures depend on: versions, processor, threads, and how busy the machine is."""
+    """The environment that the timings depend on: versions, processor, threads, and how busy the machine is."""
     versions: dict[str, str | None] = {}
     for package in ("torch", "torchvision", "dsmix-aug", "numpy", *packages):
         try:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-#: What a library is made for: ``"float32"`` or ``"uint8"`` (B, C, H, W), or ``"arrays"``: B of (H, W, C).
+#: The input that a library expects: ``"float32"`` or ``"uint8"`` (B, C, H, W), or ``"arrays"``: B of (H, W, C).
 Batches = dict[str, Any]
 
 

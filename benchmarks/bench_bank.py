@@ -1,4 +1,4 @@
-"""What does each distortion cost at each level, and a mixed random batch, beside other libraries' distortions?
+"""The cost of each distortion at each level, and of a mixed random batch, next to other libraries' distortions.
 
 Milliseconds per image, the median over interleaved rounds: on the CPU of process time, so that no thread goes
 uncounted, on CUDA of wall time.

@@ -33,7 +33,7 @@ BASELINES = {"DSMix, Reference": "v2.CutMix, two Images"}
 
 
 def make_cases(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> dict[str, Callable[[], Any]]:
-    """Return what is timed on one batch, by name."""
+    """Return the functions that are timed on one batch, by name."""
     generator = torch.Generator().manual_seed(0)
     references = torch.rand(shape, generator=generator)
     images = (references + 0.1 * torch.randn(shape, generator=generator)).clamp_(0, 1)

@@ -1,4 +1,4 @@
-"""How many images per second do a DataLoader's workers load, distort and mix, and what is that beside a training step?
+"""How many images per second a DataLoader's workers load, distort and mix, and how that compares to a training step.
 
     python benchmarks/bench_throughput.py
 

@@ -38,7 +38,18 @@ html_title = f"dsmix-aug {version}"
 html_static_path = ["_static"]
 html_css_files = ["dsmix.css"]
 html_math_renderer = "mathml"
-# Nothing of a page comes from the network, and nothing of a build: so there are no links into other projects' pages.
+
+# Links within the pages have to lead somewhere. A build and its pages need no network, so there are no links into other
+# projects' pages, and what signatures say of types is not linked.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:class", r"(torch|numpy|collections|os|pathlib|dsmix_aug\.nriqa)\..*"),
+    (
+        "py:class",
+        "Backbone|BoxMode|Distortion|DistortionParams|LinearProbe|PartnerMode|Path|RangeMode|Row|Tensor|Weighting",
+    ),
+    ("py:mod", r"dsmix_aug\.nriqa\..*"),
+]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

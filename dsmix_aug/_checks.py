@@ -1,4 +1,4 @@
-"""Checks that several rooms share: of settings and of images, before any work is done or anything is drawn."""
+"""Checks of settings and images that several modules share, made before any work is done or anything is drawn."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_image(
 
     Args:
         name: The argument's name.
-        image: What came.
+        image: The value to check.
         form: The shape that is expected, in words.
         ranks: The numbers of dimensions that are allowed. Default: 3 or more.
         channels: The numbers of channels that are allowed. Default: 1 or more.

@@ -1,4 +1,4 @@
-"""Files that are there complete or not at all, and tensors in files that notice any damage."""
+"""Files that are written completely or not at all, and files of tensors in which any damage is noticed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 #: How temporary files begin. Those of a process that was killed may be deleted.
 TEMPORARY_PREFIX = ".tmp."
-#: Of the files that :func:`save_tensors` writes. Files without a number (0) are from before there was one.
+#: Format of the files that :func:`save_tensors` writes. Files from before formats were numbered count as 0.
 FORMAT = 1
 #: The header names each tensor with about 100 bytes: enough for tens of thousands.
 MAX_HEADER_BYTES = 4 * 2**20
@@ -44,12 +44,12 @@ def replace_when_done(path: Path) -> Iterator[Path]:
         reason = f"{path} could not be written: {error.strerror or error}"
         raise OSError(error.errno or errno.EIO, reason) from error
     finally:
-        with suppress(OSError):  # what went wrong before is what counts
+        with suppress(OSError):  # the first error matters
             temporary.unlink(missing_ok=True)
 
 
 class Header(NamedTuple):
-    """What a file of tensors says about itself, read without its tensors.
+    """The header of a file of tensors, read without the tensors.
 
     ``description``: what :func:`save_tensors` was given; ``format``: the number of its format; ``checksum``: empty in
     files without a format; ``tensors``: dtype, as safetensors calls it, and shape of each tensor.
@@ -94,16 +94,16 @@ def read_header(path: Path, kind: str, oldest_format: int = FORMAT) -> Header:
         oldest_format: 0 if files without a format number and a checksum are accepted.
 
     Raises:
-        ValueError: If it is damaged, no safetensors file, of another kind or of a format that is not read.
+        ValueError: If it is damaged, not a safetensors file, of another kind or of a format that is not read.
     """
     _check_header_length(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  no mapping
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  not a mapping
             tensors = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no safetensors file ({error})") from error
+        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
     if kind not in metadata:
         raise ValueError(f"{path} holds no {kind.rpartition('.')[2]} (its metadata has no {kind!r})")
     if len(metadata) > 1:
@@ -129,11 +129,11 @@ def load_tensors(path: Path, kind: str, oldest_format: int = FORMAT) -> tuple[An
     header = read_header(path, kind, oldest_format)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            # Copied to memory of their own: where a tensor lies in the file decides its alignment, and that the last
-            # bits of what is computed from it; and the file may be replaced later.
+            # Copied: a tensor's offset in the file sets its alignment, which changes the last bits of results; and
+            # the file may be replaced later.
             tensors = {name: file.get_tensor(name).clone() for name in header.tensors}
     except (safetensors.SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file ({error})") from error
+        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
     if header.format and header.checksum != _checksum(kind, header.description, tensors):
         raise ValueError(f"{path} is damaged: what it holds does not match its checksum")
     return header.description, tensors
@@ -146,7 +146,7 @@ def _check_header_length(path: Path) -> None:
         length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= min(size - 8, MAX_HEADER_BYTES):
         limit = f"it has {size} bytes and its header should have {length}, at most {MAX_HEADER_BYTES}"
-        raise ValueError(f"{path} is damaged or no safetensors file ({limit})")
+        raise ValueError(f"{path} is damaged or not a safetensors file ({limit})")
 
 
 def _check_format(path: Path, content: Mapping[str, Any], oldest_format: int) -> None:

@@ -1,4 +1,4 @@
-"""Module names of release 0.1.0, so that what was pickled then loads today.
+"""Module names of release 0.1.0, so that its pickles still load.
 
 A pickle names the module of each class. Imported once, by the package itself, this makes the old names known.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class _MovedModule(ModuleType):
-    """A module under its old name: it has the attributes of the new one, which is imported when one is asked for."""
+    """A module under its old name: it has the attributes of the new one, which is imported on the first access."""
 
     def __init__(self, old_name: str, new_name: str) -> None:
         super().__init__(old_name)

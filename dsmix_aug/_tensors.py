@@ -1,4 +1,4 @@
-"""The ground floor: moving numbers between host, NumPy and devices, and keeping the class of a tensor."""
+"""Helpers for tensors: moving numbers between host, NumPy and devices, and keeping the class of a tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare the rows of finished runs that differ in their seed alone: means, and differences with intervals."""
+"""Compare the rows of finished runs that differ only in their seed: means, and differences with intervals."""
 
 import argparse
 from pathlib import Path
@@ -30,7 +30,7 @@ def main() -> None:
     rows = average(predictions)
 
     for table, title in (
-        (rows, "SRCC, PLCC, KRCC and RMSE: mean over seeds of the median over splits."),
+        (rows, "SRCC, PLCC after a logistic and without, KRCC and RMSE: mean over seeds of the median over splits."),
         (differences, "Differences of these SRCC over the seeds that both rows have, with a 95 % interval."),
     ):
         print(f"\n{title}\n{table.to_string(index=False, float_format='{:.4f}'.format)}")

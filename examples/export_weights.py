@@ -1,13 +1,22 @@
-"""Write what a finished run trained to files that stand alone: DSM estimator, quality model, and their checksums."""
+"""Write what a finished run trained to separate files: quality model, DSM estimator if any, and checksums."""
 
 import argparse
 from pathlib import Path
 
 import torch
 
+from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.files import file_hash, write_text
-from dsmix_aug.nriqa.runs.folder import RunFolder
+from dsmix_aug.nriqa.runs.folder import DSM, RunFolder
 from dsmix_aug.weights import CHECKSUMS
+
+
+def save_half(estimator: DSMEstimator, path: Path) -> None:
+    """Write an estimator with the weights of its layers in half precision."""
+    for parameter in estimator.parameters():
+        if parameter.ndim > 1:  # the rest weighs nothing
+            parameter.data = parameter.data.to(torch.float16)
+    estimator.save_pretrained(path)
 
 
 def main() -> None:
@@ -22,15 +31,14 @@ def main() -> None:
 
     try:
         run = RunFolder(args.run)
-        model, estimator = run.quality_model(args.row, args.dataset), run.estimator()
+        model = run.quality_model(args.row, args.dataset)
+        estimator = run.estimator() if run.is_finished(DSM) else None
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    for parameter in estimator.parameters():
-        if parameter.ndim > 1:  # the rest weighs nothing
-            parameter.data = parameter.data.to(torch.float16)
 
     args.out.mkdir(parents=True, exist_ok=True)
-    estimator.save_pretrained(args.out / f"dsm_estimator-{args.name}.safetensors")
+    if estimator is not None:
+        save_half(estimator, args.out / f"dsm_estimator-{args.name}.safetensors")
     model.save_pretrained(args.out / f"quality_model-{args.name}.safetensors")
     files = sorted(args.out.glob("*.safetensors"))
     write_text(args.out / CHECKSUMS, "".join(f"{file_hash(path)}  {path.name}\n" for path in files))

@@ -25,7 +25,7 @@ COSTS = Path(__file__).parent.parent / "measurements" / "bank.csv"
 
 
 class Description(NamedTuple):
-    """What a distortion's docstring says, in its parts."""
+    """The parts of a distortion's docstring."""
 
     summary: str
     text: str
@@ -85,7 +85,7 @@ class DistortionTable(DistortionDirective):
 
     def lines(self, distortions: list[type[Distortion]]) -> list[str]:
         """Return the text."""
-        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 4 25 11 28 7 7 7 7 7", ""]
+        lines = [".. list-table::", "   :header-rows: 1", "   :class: distortions", ""]
         head = ["#", "name", "family", "parameter", "1", "2", "3", "4", "5"]
         for row in [head, *(level_row(number, cls) for number, cls in enumerate(distortions, start=1))]:
             lines += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(row)]

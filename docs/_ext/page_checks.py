@@ -17,7 +17,7 @@ ADDRESS = re.compile(r"(https://[a-z0-9.-]+\.[a-z]{2,}(:\d+)?([/#?]\S*)?|mailto:
 def check_page(app: Sphinx, page: nodes.document, name: str) -> None:
     """Warn of what a reader would stumble over."""
     for image in page.findall(nodes.image):
-        if not image.get("alt"):
+        if "alt" not in image:  # an empty one says that the picture repeats what is written beside it
             logger.warning("the picture %s has no text alternative", image["uri"], location=image)
     for link in page.findall(nodes.reference):
         address = link.get("refuri", "")

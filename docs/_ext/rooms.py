@@ -51,7 +51,7 @@ def imported_names(file: Path) -> Iterable[str]:
 
 
 def floors_of(arrows: Arrows) -> list[list[str]]:
-    """Return the rooms by floor, the ground floor first: a room stands above everything that it imports."""
+    """Return the rooms by floor, the ground floor first: a room is above everything that it imports."""
     floors: list[list[str]] = []
     left = dict(arrows)
     while left:

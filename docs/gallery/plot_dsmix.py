@@ -41,7 +41,7 @@ x1, y1, x2, y2 = mix.make_params([images, maps], generator=torch.Generator().man
 
 # %%
 # Photos and maps to the left, the mixed image and the two shares of its label to the right.
-figure = plt.figure(figsize=(11, 5.6), layout="constrained")
+figure = plt.figure(figsize=(9.6, 5.2), layout="constrained")
 grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 0.05, 2.1))
 for row, (name, level) in enumerate(classes):
     photo, heat = figure.add_subplot(grid[row, 0]), figure.add_subplot(grid[row, 1])
@@ -65,7 +65,7 @@ axes = figure.add_subplot(right[1])
 for height, (weighting, pair) in enumerate(reversed(shares.items())):
     axes.barh(height, pair[0], color=colors[0], height=0.5)
     axes.barh(height, pair[1], left=pair[0], color=colors[1], height=0.5)
-    axes.text(0, height + 0.3, titles[weighting], va="bottom", fontsize=11)
+    axes.text(0, height + 0.3, titles[weighting], va="bottom", fontsize=10)
     axes.text(0.01, height, f"{pair[0]:.0%}", va="center", color="white", fontsize=12, weight="bold")
     axes.text(0.99, height, f"{pair[1]:.0%}", va="center", ha="right", color="black", fontsize=12, weight="bold")
 axes.set(xlim=(0, 1), ylim=(-0.4, len(shares) - 0.2))

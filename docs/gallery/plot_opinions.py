@@ -2,7 +2,7 @@
 How bad each class looks to people
 ==================================
 
-One photo through every type and level of :class:`~dsmix_aug.DistortionBank`, beside the mean opinion of KADID-10k's
+One photo through every type and level of :class:`~dsmix_aug.DistortionBank`, next to the mean opinion of KADID-10k's
 observers of that class, from 1 (bad) to 5 (excellent).
 """
 
@@ -30,7 +30,7 @@ picture = torch.cat(rows, dim=-2).permute(1, 2, 0)
 # The opinion of a type at a level is that of its class; the four levels that change nothing share the pristine class.
 opinions = torch.stack([bank.opinion_scores[[bank.encode(name, level) for level in range(1, 6)]] for name in bank])
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 16), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 13), layout="constrained")
 cell = picture.shape[0] / len(bank)
 left.imshow(picture)
 left.set_yticks([cell * (i + 0.5) for i in range(len(bank))], list(bank))

@@ -21,7 +21,7 @@ bank = DistortionBank()
 
 
 class MapCache:
-    """Maps by key, one file each; a file is there in full or not at all."""
+    """Maps by key, one file each; a file is written completely or not at all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,7 +34,7 @@ class MapCache:
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
             with temporary.open("wb") as file:
                 np.save(file, compute().numpy())
-            os.replace(temporary, path)
+            temporary.replace(path)
         return torch.from_numpy(np.load(path))
 
 

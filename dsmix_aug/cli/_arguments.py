@@ -41,7 +41,7 @@ def add_device(parser: argparse._ActionsContainer) -> None:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Return the width and height that ``512x384`` stands for.
+    """Parse ``512x384`` as width and height.
 
     Raises:
         argparse.ArgumentTypeError: If the text has another form.
@@ -53,7 +53,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def add_top(parser: argparse._ActionsContainer, default: float | None, described: str) -> None:
-    """Add ``--top``, the scale of heat maps, with its default and what help says of it."""
+    """Add ``--top``, the scale of heat maps, with its default and the description of it in the help."""
     parser.add_argument(
         "--top",
         type=parse_top,
@@ -90,7 +90,7 @@ def parse_count(text: str) -> int:
 
 
 def parse_range(text: str) -> tuple[int, int]:
-    """Return the least and the most that ``1-4`` stands for, both from 1; ``3`` is ``3-3``.
+    """Parse ``1-4`` as a range of numbers from 1; ``3`` is ``3-3``.
 
     Raises:
         argparse.ArgumentTypeError: If it is something else.

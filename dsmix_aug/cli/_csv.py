@@ -14,7 +14,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str | float]]) -> None:
-    """Write a table to a file in one piece; names that are no Unicode keep their bytes."""
+    """Write a table to a file in one piece; names that are not Unicode keep their bytes."""
     with (
         replace_when_done(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,

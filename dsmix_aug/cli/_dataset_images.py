@@ -21,7 +21,7 @@ BATCH_PIXELS = 2**20
 
 
 class Outcome(NamedTuple):
-    """What became of a photo.
+    """The outcome for one photo.
 
     ``photo``: its index; ``bytes``: the size of its files; ``skipped``: why it was left out; ``stopped``: why nothing
     can be written any more.

@@ -1,4 +1,4 @@
-"""What ``make-dataset`` makes of each photo: a function of the seed and the photo's name only."""
+"""The images that ``make-dataset`` makes of each photo: a function of the seed and the photo's name only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PlannedImage:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which images are made of a photo.
+    """The choice of images that are made of each photo.
 
     Attributes:
         seed: Seed of everything drawn.

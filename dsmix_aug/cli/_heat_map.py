@@ -1,4 +1,4 @@
-"""A photo beside the heat map of its DSM, with a colour bar."""
+"""A photo next to the heat map of its DSM, with a colour bar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work of ``dsmix-aug make-dataset``: what is there already, what is left to do, and the files that end it."""
+"""The work of ``dsmix-aug make-dataset``: find what is already there, make the rest, write the final files."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from dsmix_aug.nriqa.base.lock import NAME as LOCK
 from dsmix_aug.nriqa.base.lock import lock_folder
 
 SETTINGS, SCORES, SKIPPED, README = "dataset.json", "scores.csv", "skipped.csv", "README.md"
-#: Of so many photos the files are measured to tell how much room all will take.
+#: Number of photos whose files are measured to estimate the size of the dataset.
 MEASURED_PHOTOS = 3
-#: Several photos are on their way to each worker, so that none waits.
+#: Photos that are queued for each worker, so that none waits.
 PREFETCHED = 4
 
 

@@ -1,4 +1,4 @@
-"""What the command tells on stderr: one line each, whatever is in a file's name."""
+"""Messages on stderr: one line each, whatever is in a file's name."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 HELP = "photos, or folders of photos with their subfolders; - reads paths from stdin, one a line or NUL-separated"
@@ -54,7 +54,8 @@ def output_stems(photos: Iterable[Photo]) -> list[str]:
     taken: dict[str, Photo] = {}
     named: dict[str, Photo] = {}
     for photo in photos:
-        stem, suffix = os.path.splitext(photo.name)
+        suffix = PurePosixPath(photo.name).suffix
+        stem = photo.name.removesuffix(suffix)
         if stem in taken:
             stem = f"{stem}_{suffix[1:]}"
         other = named.get(photo.name) or taken.get(stem)
@@ -65,7 +66,7 @@ def output_stems(photos: Iterable[Photo]) -> list[str]:
 
 
 def why_unreadable(photo: Photo, error: Exception) -> str:
-    """Return what was wrong with a photo, without its path, which stands before it."""
+    """Return what was wrong with a photo, without the path in front of it."""
     return str(error).removeprefix(f"{photo.path} cannot be read: ").removeprefix(f"{photo.path}: ")
 
 

@@ -95,7 +95,7 @@ def find_weights(given: str, kind: str) -> str | Path:
     """Return what ``from_pretrained`` takes for the weights of a kind that ``--weights`` names.
 
     Raises:
-        FileNotFoundError: If a folder holds no quality model, or there is no estimator beside the quality model.
+        FileNotFoundError: If a folder holds no quality model, or there is no estimator next to the quality model.
         ValueError: If a folder holds several quality models.
     """
     folder, file = Path(given), Path(given)
@@ -113,7 +113,7 @@ def find_weights(given: str, kind: str) -> str | Path:
         return file
     estimator = file.with_name(file.name.replace(QUALITY_MODEL, ESTIMATOR, 1))
     if estimator == file or not estimator.is_file():
-        raise FileNotFoundError(f"--maps: there is no {ESTIMATOR}NAME.safetensors beside {file}, which maps need")
+        raise FileNotFoundError(f"--maps: there is no {ESTIMATOR}NAME.safetensors next to {file}, which maps need")
     return estimator
 
 

@@ -1,6 +1,6 @@
 """Print versions, devices, distortion types and the weights that ship.
 
-What to copy into a question or a bug report.
+Copy the output into a question or a bug report.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compose",
         type=parse_range,
         metavar="LOW-HIGH",
-        help="so many distortions of different families on each image, such as 1-4, instead of one; PHOTO-composed-N",
+        help="number of distortions of different families on each image, such as 1-4, instead of one; PHOTO-composed-N",
     )
     parser.add_argument("--format", choices=["jpg", "png"], default="jpg", help="of the images (default: jpg)")
     add_size(parser)

@@ -3,8 +3,8 @@
 With a reference, the distortion-induced sensitivity map (DSM) is measured: the mean of |distorted - reference| over the
 channels and pixels of each patch, 0 to 1. Without, the DSM estimator predicts it, on the photo shrunk to a shorter side
 of 384 px if it is larger. Written to the folder: PHOTO-dsm.npy (float32, rows x columns of patches) and PHOTO-dsm.png,
-the photo beside its heat map. Its scale, written at the colour bar, goes from 0 to --top, not to the map's own maximum,
-so that heat maps can be compared.
+the photo next to its heat map. The scale, shown at the colour bar, goes from 0 to --top, not to the map's maximum, so
+that heat maps can be compared.
 
   dsmix-aug map distorted.png reference.png -o maps
   dsmix-aug map photo.jpg -o maps

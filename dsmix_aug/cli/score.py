@@ -2,7 +2,7 @@
 
 Needs pip install 'dsmix-aug[score]'. Scores are predicted by the weights that ship, by weights that
 examples/export_weights.py wrote, or by a finished run; higher is better. Without --csv and --json a table is printed,
-the lowest score first. Heat maps show the photo (shrunk to a shorter side of 384 px if it is larger) beside its
+the lowest score first. Heat maps show the photo (shrunk to a shorter side of 384 px if it is larger) next to its
 predicted distortion-induced sensitivity map (DSM). All have one scale, from 0 to --top, written at the colour bar.
 
   dsmix-aug score photos

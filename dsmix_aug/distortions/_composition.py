@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Composition:
-    """Draws what one sample undergoes; see :meth:`~dsmix_aug.DistortionBank.make_composed_params`.
+    """Draws the distortions of one sample; see :meth:`~dsmix_aug.DistortionBank.make_composed_params`.
 
     Args:
         bank: The distortions and levels to draw from.

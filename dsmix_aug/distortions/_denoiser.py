@@ -10,7 +10,7 @@ from torch import Tensor
 WINDOWS = (8, 4, 4)
 #: How many noise variances are taken off the energy; more than 1 because an average over few pixels is itself noisy.
 SHRINKAGE = 1.5
-#: As far as a pixel's result depends on its neighbours.
+#: How far away, in px, a pixel's result depends on its neighbours.
 MARGIN = 2 ** len(WINDOWS) + 1
 
 

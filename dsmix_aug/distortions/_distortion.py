@@ -1,4 +1,4 @@
-"""What every distortion is: a name, a table of levels, its random draws and its maths."""
+"""The base class of all distortions: name, table of levels, random draws and maths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dsmix_aug.distortions import _checks
 
 RangeMode = Literal["clip", "kadis"]
 
-#: What one sample's distortion drew: numbers and small CPU tensors by name, empty for a deterministic distortion.
+#: The random draws of one sample: numbers and small CPU tensors by name, empty for a deterministic distortion.
 Draws = dict[str, Any]
 
 #: A sample whose values span no more than this many epsilons of the working dtype is flat: the span is rounding error
@@ -64,7 +64,7 @@ class Distortion(ABC):
     #: Levels that leave the image as it is.
     identity_levels: ClassVar[tuple[int, ...]] = ()
     #: Mean opinion of each level, 1 (bad) to 5 (excellent), where people were asked or an estimate was made; the types
-    #: of KADID-10k have theirs in the package. See :attr:`DistortionBank.opinion_scores`.
+    #: of KADID-10k have theirs in the package. See :attr:`~dsmix_aug.DistortionBank.opinion_scores`.
     opinions: ClassVar[tuple[float, ...] | None] = None
     #: Whether the maths needs three channels; otherwise one channel works too.
     needs_color: ClassVar[bool] = False
@@ -133,7 +133,7 @@ class Distortion(ABC):
     def _distort_together(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
         work = to_working_dtype(images).contiguous()
         with torch.autocast(images.device.type, enabled=False):  # pixels need more than the 8 bits of bfloat16
-            # By keyword: a subclass written for levels, which came in this place once, fails instead of taking them.
+            # By keyword: a subclass with the old signature, which took levels here, fails instead of misreading them.
             if self.range_mode == "kadis":
                 distorted = stretch_range(self.distort(stretch_range(work), values=values, draws=draws))
             else:

@@ -1,4 +1,4 @@
-"""What distortions draw: a few numbers on the host, or the seed of a random field as large as the image."""
+"""Random draws of distortions: a few numbers on the host, or the seed of a random field as large as the image."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _convolve_planes(images: Tensor, weights: Tensor) -> Tensor:
     planes = F.pad(images, (pad_x, pad_x, pad_y, pad_y), mode="replicate").flatten(0, 1)[None]
     weights = weights.repeat_interleave(channels, dim=0)[:, None]
     lone = len(weights) == 1
-    if lone:  # two planes make it depthwise: one alone would go to cuDNN, which rounds to TF32 by default
+    if lone:  # two planes make it depthwise: a single one would go to cuDNN, which rounds to TF32 by default
         planes, weights = planes.expand(-1, 2, -1, -1), weights.expand(2, -1, -1, -1)
     filtered = F.conv2d(planes, weights, groups=len(weights))[0]
     return filtered[: 1 if lone else None].unflatten(0, images.shape[:2])

@@ -1,4 +1,4 @@
-"""JPEG on tensors: what libjpeg does to pixels, batched and on any device, without the lossless entropy coding."""
+"""JPEG on tensors: the effect of libjpeg on pixels, batched and on any device, without the lossless entropy coding."""
 
 from __future__ import annotations
 

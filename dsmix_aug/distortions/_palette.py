@@ -23,7 +23,7 @@ class Cut:
     box: Box
     #: Number of pixels and their summed red, green and blue.
     sums: np.ndarray
-    #: By how much the split lowers the squared error; 0 if it cannot be split.
+    #: The reduction of the squared error by the split; 0 if the box cannot be split.
     gain: float
     axis: int
     position: int
@@ -119,6 +119,6 @@ def _sums_below(moments: np.ndarray, side: Side, second: Side, third: Side) -> n
 
 
 def _energy(sums: np.ndarray) -> np.ndarray:
-    """Return weight x squared mean: what is left of the pixels' squared values if their mean stands for them."""
+    """Return weight x squared mean: the sum of squared values if every pixel is replaced by the mean."""
     channels = sums[..., 1:]
     return np.einsum("...i,...i->...", channels, channels) / np.maximum(sums[..., 0], 1)

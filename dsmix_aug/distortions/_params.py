@@ -1,4 +1,4 @@
-"""What one sample undergoes, as numbers: drawn once, applied as often as one likes."""
+"""The parameters of one sample's distortions: drawn once, applied any number of times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dsmix_aug.distortions._distortion import Draws
 
 
 class DistortionParams(NamedTuple):
-    """What was drawn for one distortion: type, level (``"pristine"``, 0 if undistorted) and its own random numbers."""
+    """The parameters of one distortion: type, level (``"pristine"``, 0 if undistorted) and its own random numbers."""
 
     type: str
     level: int

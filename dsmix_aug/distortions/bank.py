@@ -55,7 +55,7 @@ KADID_10K = (
 BEYOND = ("webp", "avif", "resize", "poisson_gaussian_noise", "exposure", "chroma_subsampling")
 
 
-#: What a sample undergoes: one distortion, or several in their order; none leaves it pristine.
+#: The distortions of a sample: one, or several in their order; none leaves it pristine.
 Applied = DistortionParams | tuple[DistortionParams, ...]
 
 
@@ -63,7 +63,7 @@ class DistortionBank(Mapping[str, Distortion]):
     """The 25 distortion types x 5 levels of KADID-10k and KADIS-700k, batched, on CPU and CUDA tensors.
 
     Iterates over its distortions' names; ``bank["jpeg"]`` is a :class:`Distortion`, ``bank["jpeg"](images, level=3)``
-    applies that one alone. Every (type, level) that changes the image is a class; class 0 is the pristine image.
+    applies only that one. Every (type, level) that changes the image is a class; class 0 is the pristine image.
     A level that changes nothing shares class 0.
 
     Sizes such as radii, shifts and patch counts are in pixels of a 512x384 image and are not rescaled to smaller
@@ -77,7 +77,7 @@ class DistortionBank(Mapping[str, Distortion]):
         range_mode: ``"clip"`` clamps results to [0, 1]; ``"kadis"`` stretches each input and result to its own
             minimum and maximum, as the generator of KADIS-700k does.
         opinions: Type -> mean opinion of each of its levels, 1 (bad) to 5 (excellent), for types of this bank that
-            KADID-10k did not ask about. Goes before what the type has of its own.
+            KADID-10k has no scores for. Takes precedence over the type's own ``opinions``.
 
     Raises:
         TypeError: If ``distortions``, ``levels`` or ``opinions`` are of another type.
@@ -198,12 +198,12 @@ class DistortionBank(Mapping[str, Distortion]):
 
     @property
     def type_names(self) -> list[str]:
-        """``"pristine"`` and the distortions' names, which the entries of :attr:`type_index` stand for."""
+        """``"pristine"`` and the distortions' names, which :attr:`type_index` indexes."""
         return ["pristine", *self]
 
     @property
     def families(self) -> dict[str, tuple[str, ...]]:
-        """The distortions' names by family: ``"blur"``, ``"color"``, ..., in the bank's order."""
+        """The distortions' names by family (``"blur"``, ``"color"``, ...), in the bank's order."""
         names: dict[str, tuple[str, ...]] = {}
         for name, distortion in self.items():
             names[distortion.family] = (*names.get(distortion.family, ()), name)
@@ -377,7 +377,7 @@ class DistortionBank(Mapping[str, Distortion]):
         Args:
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device; only looked at.
             num_distortions: How many, or the least and the most of them, drawn uniformly. A sample of 0 is pristine.
-            level_probabilities: How often each of :attr:`levels` is drawn, relative to each other. Default: equally.
+            level_probabilities: How often each of the bank's levels is drawn, relative to each other. Default: equally.
                 Levels that leave the image as it is are not drawn, nor types that have no other.
             generator: A CPU generator to draw from instead of torch's global one.
 

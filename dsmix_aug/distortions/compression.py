@@ -33,7 +33,7 @@ class Jpeg2000(Distortion):
     about 190x190 px and on gray ones from about 325x325 px; on smaller images the last levels grow alike.
 
     Source: KADIS-700k generator, ``imcompressjp2k``, and ISO/IEC 15444-1. Deviation: MATLAB's encoder is closed and
-    may save in other places; the ratio is met within 8 % at 224x224 px and within 1 % at 512x384 px.
+    may discard other details; the ratio is met within 8 % at 224x224 px and within 1 % at 512x384 px.
 
     Example:
         >>> import torch
@@ -89,7 +89,7 @@ class PillowCodec(Distortion):
     parameter = "quality"
     one_at_a_time = True
 
-    #: Pillow's name of the format, and what it is saved with beside the quality.
+    #: Pillow's name of the format, and the options of saving other than the quality.
     format: ClassVar[str]
     options: ClassVar[dict[str, int]]
 

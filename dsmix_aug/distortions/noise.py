@@ -1,4 +1,4 @@
-"""Distortions by noise: white in RGB or YCbCr, impulse, multiplicative, of a sensor, and what denoising leaves."""
+"""Distortions by noise: white in RGB or YCbCr, impulse, multiplicative, sensor noise, and the residue of denoising."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NoiseDistortion(FieldDistortion):
 
     @abstractmethod
     def add_noise(self, images: Tensor, values: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Return images (N, C, H, W) with the noise of ``values`` (N, 1, 1, 1) that ``seeds`` stand for."""
+        """Return images (N, C, H, W) with noise of ``values`` (N, 1, 1, 1), generated from ``seeds``."""
 
 
 @register

@@ -67,7 +67,7 @@ class RandomDistortion(v2.Transform):
 
     _transformed_types = (tv_tensors.Image, is_pure_tensor, tv_tensors.Video, PIL.Image.Image)
 
-    # Those of objects that were pickled before there were compositions.
+    # Defaults for objects pickled before compositions existed.
     num_distortions: int | tuple[int, int] = 1
     level_probabilities: tuple[float, ...] | None = None
 
@@ -148,7 +148,7 @@ class RandomDistortion(v2.Transform):
                 )
 
     def make_params(self, images: list[Tensor], generator: torch.Generator | None = None) -> dict[str, Any]:
-        """Draw what each sample undergoes, for :meth:`transform`.
+        """Draw the distortions of each sample, for :meth:`transform`.
 
         Returns:
             ``{"distortions": B entries as the bank's make_params or make_composed_params gives them}``, and

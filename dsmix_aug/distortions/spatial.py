@@ -161,8 +161,9 @@ class Quantization(Distortion):
     Source: KADIS-700k generator, ``imnoisequantize``; ``multithresh``'s 256 bins from minimum to maximum.
 
     Deviation: ``multithresh`` searches from evenly spaced thresholds, by a path that is not documented, and may stop
-    short of the best ones that are taken here. From a simplex search as its stand-in, results differ by 4 to 10 of 255
-    on average, the most at level 5 (``tests/distortions/test_spatial.py``; evenly spaced thresholds: 2 to 10).
+    short of the best ones that are taken here. Compared with a simplex search in its place, results differ by 4 to
+    10 of 255 on average, the most at level 5 (``tests/distortions/test_spatial.py``; evenly spaced thresholds: 2 to
+    10).
 
     Example:
         >>> import torch
@@ -192,7 +193,7 @@ class Quantization(Distortion):
         histograms = one.new_zeros(len(values), self.BINS).scatter_add_(1, bins, one.expand_as(bins))
         thresholds = multi_otsu(histograms, counts)
 
-        # What each class shows: its upper bound, but 0 in the lowest class and 1 in the topmost.
+        # The value of each class: its upper bound, but 0 in the lowest class and 1 in the topmost.
         shown = thresholds[:, 1:].to(values.dtype) / top * span + low
         shown = F.pad(shown, (1, 1)).scatter_(1, to_device(counts, values.device).view(-1, 1), 1.0)
         class_of_bin = (thresholds.unsqueeze(2) < torch.arange(self.BINS, device=values.device)).sum(1)

@@ -103,7 +103,7 @@ def _cdist_sums(x: Tensor, r: Tensor, patch_size: int) -> Tensor:
     pairs = torch.cdist(x.view(-1, 1, patch_size), r.view(-1, 1, patch_size), p=1.0)
     segments = pairs.view(samples, channels, height, width // patch_size)
     padded = F.pad(segments, (0, 0, 0, -height % patch_size))
-    lines = padded.view(samples, channels, -1, patch_size, width // patch_size).numpy()
+    lines = padded.view(samples, channels, -(-height // patch_size), patch_size, width // patch_size).numpy()
     return torch.from_numpy(lines.sum(1).sum(2))  # NumPy: too little work to pay for PyTorch's thread pool
 
 

@@ -95,7 +95,7 @@ def check_map(name: str, given: object, images: Tensor, patch_size: int) -> None
             f"{name} should belong to the images: expected patch_size={patch_size} and canvas_size={size}, got "
             f"patch_size={given.patch_size} and canvas_size={given.canvas_size}"
         )
-    plain = given.as_subclass(Tensor)  # before anything else is asked of it: attributes of a subclass cost more
+    plain = given.as_subclass(Tensor)  # first, because attributes of a subclass are slower
     if plain.dtype == torch.bool or plain.is_complex() or plain.layout is not torch.strided:
         raise TypeError(f"{name} should give a dense map of numbers, got {plain.dtype}, {plain.layout}")
     expected = (len(images), *grid_size(size, patch_size))

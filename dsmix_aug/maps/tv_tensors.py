@@ -185,7 +185,7 @@ def _check_canvas_size(canvas_size: object) -> tuple[int, int]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Reference: the kernels of Image, to_dtype for those who name Reference in v2.ToDtype, and questions about its size
+# Reference: the kernels of Image, to_dtype for those who name Reference in v2.ToDtype, and queries of its size
 
 GEOMETRIC = (
     "affine",

@@ -29,8 +29,8 @@ def draw_boxes(
 ) -> list[Box]:
     """Draw boxes as in CutMix with their edges snapped to the patch grid, each with probability ``p``, else none.
 
-    A single box comes from the same draws as that of torchvision's CutMix: equal seeds give equal boxes, but for the
-    snapping. Draws depend on the seed only, not on torch's default dtype or device.
+    A single box comes from the same draws as that of torchvision's CutMix: equal seeds give equal boxes, except for
+    the snapping. Draws depend on the seed only, not on torch's default dtype or device.
 
     Args:
         count: Number of boxes.
@@ -77,7 +77,7 @@ def _snapped_edges(center: int, half: int, side: int, patch_size: int) -> tuple[
 
 
 def draw_derangement(batch_size: int, generator: torch.Generator | None) -> list[int]:
-    """Draw a permutation that leaves nobody in place, uniformly; a single sample meets itself."""
+    """Draw a permutation without fixed points, uniformly; a single sample is its own partner."""
     while True:  # a random permutation is a derangement with probability about 1/e
         partner: list[int] = torch.randperm(batch_size, generator=generator, device="cpu").tolist()
         if batch_size < 2 or all(i != j for i, j in enumerate(partner)):
@@ -85,7 +85,7 @@ def draw_derangement(batch_size: int, generator: torch.Generator | None) -> list
 
 
 def roll(batch_size: int) -> list[int]:
-    """Return the partners that torchvision's CutMix takes: sample i meets sample i - 1."""
+    """Return the partners that torchvision's CutMix takes: sample i - 1 for sample i."""
     return [(i - 1) % batch_size for i in range(batch_size)]
 
 

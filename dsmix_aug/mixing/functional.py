@@ -1,4 +1,4 @@
-"""DSMix on plain tensors: nothing is drawn, nothing is checked but names, and everything runs on the tensors' device.
+"""DSMix on plain tensors: nothing is drawn, only names are checked, and everything runs on the tensors' device.
 
 :func:`dsmix` and what it is made of compile with ``torch.compile(..., fullgraph=True)``::
 

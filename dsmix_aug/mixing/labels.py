@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import is_pure_tensor
 
 from dsmix_aug._tensors import value_range
 
-#: Where a single sample came and not a batch.
+#: Hint for a single sample where a batch is expected.
 BATCHES_ONLY = "DSMix mixes batches: use it in collate_fn or after the DataLoader"
 
 _INTEGERS = ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")

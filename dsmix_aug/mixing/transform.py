@@ -87,7 +87,8 @@ class DSMix(v2.Transform):
     Raises:
         TypeError: If a setting has the wrong type; on a call, if a dtype is not supported.
         ValueError: If a setting is out of range; on a call, if the sample holds PIL images, videos, bounding boxes,
-            keypoints or masks, shapes, devices or values do not fit, or there is no map. Before anything is drawn.
+            keypoints or masks, shapes, devices or values do not fit, or there is no map. Before anything is drawn, but
+            for what ``estimator`` returns, which is called only if a box is cut.
 
     Source: Shi, Gao, Peng, Qin, "DSMix", ECCV 2024, for the idea; the formulas are ours. Boxes: Yun et al., "CutMix",
     ICCV 2019.
@@ -319,7 +320,7 @@ class DSMix(v2.Transform):
 
 
 class _Batch(NamedTuple):
-    """What DSMix found in a sample."""
+    """The parts of a sample that DSMix works on."""
 
     labels: Tensor
     given_map: Tensor | None  #: By ``map_getter``; a leaf of the sample or not.
@@ -410,7 +411,7 @@ def _share_memory(first: Tensor, second: Tensor) -> bool:
 
 
 def _cut_and_paste(inputs: Tensor, boxes: list[Box], partner: list[int]) -> Tensor:
-    """Paste partners' boxes, the same values on every way; slices and NumPy only save time."""
+    """Paste partners' boxes, by whichever way is fastest; the values are the same on all."""
     if len(boxes) == 1 and _boxes.is_roll(partner):
         x1, y1, x2, y2 = boxes[0]
         mixed = inputs.clone()

@@ -12,7 +12,8 @@ from typing import Any
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.names import printable
 from dsmix_aug.nriqa.datasets import LOADERS, check_dataset_name
-from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME, check_count
+from dsmix_aug.nriqa.datasets.made_sets import MADE_SETS
+from dsmix_aug.nriqa.datasets.opinion_photos import check_counts
 from dsmix_aug.nriqa.runs.config import Config, Machine, settings
 from dsmix_aug.nriqa.runs.folder import DSM, EVALUATE, PRETRAIN, RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
@@ -139,9 +140,9 @@ def _add_data_arguments(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="NAME=PATH",
         help="a dataset with quality scores: any CSV file with image and score columns; the unpacked folder of one of "
-        f"{', '.join(LOADERS)}; or {OPINIONS_NAME}=N for N images that the distortion bank makes of the pristine "
-        "photos, scored by the mean opinion of their class; may be given several times (default: held-out photos, "
-        "distorted, scored by SSIM as a stand-in)",
+        f"{', '.join(LOADERS)}; opinions=N for N images that the distortion bank makes of the pristine photos, scored "
+        "by the mean opinion of their class; or estimated=N for N that show what cameras and the web do, scored by an "
+        "estimate; may be given several times (default: held-out photos, distorted, scored by SSIM as a stand-in)",
     )
     group.add_argument(
         "--joint",
@@ -214,8 +215,9 @@ def _write_report(run: Run) -> None:
 
 def _parse_data(given: str) -> tuple[str, str]:
     name, path = _part(given, "--data", "NAME=PATH")
-    if name == OPINIONS_NAME:
-        return name, str(check_count(path))
+    if name in MADE_SETS:
+        check_counts(name, path)
+        return name, path
     check_dataset_name(name)
     return name, str(Path(path).expanduser().resolve())
 

@@ -21,7 +21,7 @@ from dsmix_aug.nriqa.networks.row import Row, teacher_of
 from dsmix_aug.nriqa.quality_model_file import KIND, ROW_ENTRIES, read_quality_model
 from dsmix_aug.weights import find_weights
 
-#: What a file says of a model apart from its row and its probe.
+#: The entries of a file other than the row and the probe.
 DESCRIPTION = ("backbone", "teacher", "target", "trained_on", "remark", "score_range", "autocast")
 
 
@@ -45,7 +45,7 @@ class QualityModel(nn.Module):
         probe: From features to scores.
         target: What the scores are, in words, such as ``"MOS"``.
         trained_on: The dataset that the probe was fitted to.
-        remark: What its scores are worth.
+        remark: How far its scores can be trusted.
         score_range: Lowest and highest score of the photos that it was fitted to; a prediction may lie outside.
             ``None``: not known.
         autocast: Whether the networks run under bfloat16 autocast.
@@ -128,7 +128,7 @@ class QualityModel(nn.Module):
         return torch.cat(scores).double().numpy() if scores else np.empty(0)
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write everything but teachers, which are had by their names, to one safetensors file.
+        """Write everything except teachers, which are only named, to one safetensors file.
 
         Weights of layers are written in half precision; statistics, biases and the probe are not.
 

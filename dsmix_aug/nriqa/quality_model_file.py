@@ -1,4 +1,4 @@
-"""What the file of a quality model may hold. It may come from anybody: it is checked before anything large is made."""
+"""The file of a quality model. It may come from anybody, so it is checked before anything large is made."""
 
 from __future__ import annotations
 

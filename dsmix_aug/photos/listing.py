@@ -67,7 +67,7 @@ def walk_files(folder: Path) -> Iterator[Path]:
     met: set[tuple[int, int]] = set()
     for start in starts:  # grows: links are followed after all real folders
         for root, folders, files in os.walk(start, onerror=_warn):
-            status = os.stat(root)
+            status = Path(root).stat()
             if (status.st_dev, status.st_ino) in met:
                 folders.clear()
                 continue

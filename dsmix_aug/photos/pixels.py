@@ -1,4 +1,4 @@
-"""From the pixels of any mode that Pillow decodes to the picture that they are: 8-bit sRGB on white."""
+"""Conversion of any mode that Pillow decodes to 8-bit sRGB on white."""
 
 from __future__ import annotations
 

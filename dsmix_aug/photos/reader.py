@@ -1,4 +1,4 @@
-"""The one place where image files are opened: which formats, how large, and how all that can go wrong is reported.
+"""The one place where image files are opened: allowed formats, size limits, and errors that name the file.
 
 A file is decoded by its content, whatever its name. Formats are those of :data:`FORMATS` and no other: each holds
 pixels that Pillow decodes itself, without starting a program, following a reference or opening another file.
@@ -127,7 +127,7 @@ def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of a decoded image, 1 if it has none that can be read; other tags do not matter."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # EXIF that is damaged, beside sound pixels
+    except Exception:  # damaged EXIF; the pixels may be sound
         return 1
     if isinstance(value, bytes):  # some cameras write it as a byte, not as a short integer
         value = int.from_bytes(value.strip(b"\0"), "big")

@@ -32,7 +32,7 @@ def find_weights(kind: str, name_or_path: str | os.PathLike[str]) -> Path:
 
     Raises:
         FileNotFoundError: If there is neither; names what there is.
-        ValueError: If the path is no ``.safetensors`` file, or shipped weights are not what was shipped.
+        ValueError: If the path is not a ``.safetensors`` file, or shipped weights were changed.
     """
     shipped = {file.stem.removeprefix(f"{kind}-"): file for file in sorted(FOLDER.glob(f"{kind}-*.safetensors"))}
     if str(name_or_path) in shipped:
@@ -47,7 +47,7 @@ def find_weights(kind: str, name_or_path: str | os.PathLike[str]) -> Path:
         )
     if path.suffix != ".safetensors":
         raise ValueError(
-            f"name_or_path: {path} is no .safetensors file; other formats (.pt, .pth, .bin) are pickles, "
+            f"name_or_path: {path} is not a .safetensors file; other formats (.pt, .pth, .bin) are pickles, "
             "which can run code when loaded, and are not read"
         )
     return path
@@ -56,7 +56,7 @@ def find_weights(kind: str, name_or_path: str | os.PathLike[str]) -> Path:
 def check_tensors(header: Header, expected: Mapping[str, Tensor]) -> None:
     """Compare names, dtypes and shapes that a file announces with those of tensors, which may be on the meta device.
 
-    Any floating dtype goes for another; all others have to be the same.
+    Floating dtypes may differ; all others have to be the same.
 
     Raises:
         ValueError: If a tensor is missing, is not known, or has another shape or dtype; names the first.

@@ -86,7 +86,7 @@ def test_a_folder_of_exported_weights(photos, expected, tmp_path, capsys):
 def test_weights_that_are_not_there(photos, tmp_path, capsys):
     shutil.copy(FOLDER / "quality_model-small.safetensors", tmp_path / "quality_model-a.safetensors")
     assert run_main("score", photos, "--weights", tmp_path, "--maps", tmp_path / "maps") == 2
-    assert "there is no dsm_estimator-NAME.safetensors beside" in capsys.readouterr().err
+    assert "there is no dsm_estimator-NAME.safetensors next to" in capsys.readouterr().err
     shutil.copy(FOLDER / "quality_model-small.safetensors", tmp_path / "quality_model-b.safetensors")
     assert run_main("score", photos, "--weights", tmp_path) == 2
     assert "quality_model-a.safetensors, quality_model-b.safetensors" in capsys.readouterr().err

@@ -429,7 +429,7 @@ class TestReplay:
 
 
 class _DistortedBatches:
-    """Collates indices to a batch whose distortions depend on the seed and the samples alone."""
+    """Collates indices to a batch whose distortions depend only on the seed and the samples."""
 
     def __init__(self, bank: DistortionBank, photo: torch.Tensor) -> None:
         self.bank, self.photo = bank, photo

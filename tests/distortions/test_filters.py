@@ -1,8 +1,8 @@
 """Filtering with replicated borders against SciPy, on the path of the CPU and on that of other devices."""
 
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,7 +117,7 @@ def test_cached_kernels_cannot_be_changed():
         gaussian_kernel(1.0)[0] = 1
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads through Linux's /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads through Linux's /proc")
 def test_opencv_starts_no_threads():
     script = """
 import os, cv2, numpy as np, torch

@@ -46,7 +46,7 @@ def ids(distortion) -> str:
 
 @pytest.fixture
 def fields(monkeypatch) -> dict[str, np.ndarray]:
-    """Fields of five 3x160x160 samples, which the seeds 0 to 4 stand for from now on."""
+    """Fields of five 3x160x160 samples, from the seeds 0 to 4."""
     rng = np.random.default_rng(0)
     drawn = {"normal": rng.standard_normal((5, 3, 160, 160)), "uniform": rng.random((5, 3, 160, 160))}
 
@@ -272,7 +272,7 @@ class TestDenoiser:
     @pytest.mark.parametrize("level", LEVELS)
     @pytest.mark.parametrize("name", PHOTOS)
     def test_as_good_as_total_variation(self, name, level):
-        """Total variation gets the best of several weights, chosen by the clean photo; ours knows sigma alone."""
+        """Total variation gets the best of several weights, chosen by the clean photo; ours knows only sigma."""
         sigma = DENOISE[level - 1] ** 0.5
         clean = photo(name).numpy()
         noisy = np.clip(clean + sigma * np.random.default_rng(level).standard_normal(clean.shape), 0, 1)

@@ -28,8 +28,9 @@ class Halve(Distortion):
     name = "halve"
     parameter = "offset"
     values = (0.25, 0.5)
+    family = "brightness"
 
-    def distort(self, images, levels, draws):
+    def distort(self, images, values, draws):
         return images / 2
 
 

@@ -35,7 +35,7 @@ class TestHighSharpen:
         swap: bool = False,
         rgb_to_xyz: np.ndarray = color_oracles.RGB_TO_XYZ,
     ) -> np.ndarray:
-        """The oracle: unsharp masking of L* alone; ``sigma`` 6 and ``swap`` are errors of a known port."""
+        """The oracle: unsharp masking of L* only; ``sigma`` 6 and ``swap`` are errors of a known port."""
         images = images.double().cpu().numpy()
         lab = color_oracles.rgb_to_lab(images[:, ::-1] if swap else images, rgb_to_xyz)
         for sample, amount in zip(lab, self.AMOUNTS, strict=True):

@@ -160,7 +160,7 @@ class TestBadInput:
             (np.zeros((1, 3, 8, 8)), TypeError, "images should be a tensor, got ndarray"),
             (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, "images should be float .* got torch.uint8"),
             (torch.zeros(3, 8, 8), ValueError, r"images should have shape .* got \(3, 8, 8\)"),
-            (torch.zeros(1, 1, 8, 8), ValueError, r"images should have shape .* got \(1, 1, 8, 8\)"),
+            (torch.zeros(1, 1, 8, 8), ValueError, r"images should have 3 channels, got 1 in shape \(1, 1, 8, 8\)"),
             (torch.zeros(1, 3, 0, 8), ValueError, r"images should have shape .* got \(1, 3, 0, 8\)"),
             (torch.full((1, 3, 8, 8), 1.5), ValueError, r"images: values should lie in \[0, 1\], got \[1.5, 1.5\]"),
             (torch.full((1, 3, 8, 8), -0.1), ValueError, r"images: values should lie in \[0, 1\]"),
@@ -236,7 +236,7 @@ class TestFiles:
     def test_pickles_are_refused_unopened(self, estimator, tmp_path):
         path = tmp_path / "estimator.pth"
         torch.save(estimator.state_dict(), path)
-        with pytest.raises(ValueError, match=r"estimator.pth is no .safetensors file; .* pickles"):
+        with pytest.raises(ValueError, match=r"estimator.pth is not a .safetensors file; .* pickles"):
             DSMEstimator.from_pretrained(path)
 
     def test_a_pickle_by_another_name_is_not_unpickled(self, tmp_path):
@@ -247,7 +247,7 @@ class TestFiles:
                 return (tmp_path.joinpath("sprung").touch, ())
 
         path.write_bytes(pickle.dumps(Trap()))
-        with pytest.raises(ValueError, match=r"estimator.safetensors is damaged or no safetensors file"):
+        with pytest.raises(ValueError, match=r"estimator.safetensors is damaged or not a safetensors file"):
             DSMEstimator.from_pretrained(path)
         assert not (tmp_path / "sprung").exists()
 
@@ -256,7 +256,7 @@ class TestFiles:
         path = tmp_path / "estimator.safetensors"
         estimator.save_pretrained(path)
         path.write_bytes(path.read_bytes()[:kept])
-        with pytest.raises(ValueError, match=r"estimator.safetensors is damaged or no safetensors file"):
+        with pytest.raises(ValueError, match=r"estimator.safetensors is damaged or not a safetensors file"):
             DSMEstimator.from_pretrained(path)
 
     def test_other_safetensors_file(self, tmp_path):

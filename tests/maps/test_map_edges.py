@@ -47,6 +47,13 @@ class TestSensitivityMap:
         torch.testing.assert_close(plain(dsm).double(), expected, rtol=1e-5, atol=1e-6)
         assert dsm.patch_size == patch_size
 
+    @every_dtype
+    @pytest.mark.parametrize("patch_size", [1, 7, 8, 16])
+    def test_empty_batches(self, dtype, patch_size):
+        images = torch.zeros(0, 3, 32, 48, dtype=dtype)
+        dsm = sensitivity_map(images, images, patch_size)
+        assert dsm.shape == (0, -(-32 // patch_size), -(-48 // patch_size))
+
     def test_numpy_integers_are_integers(self):
         images, references = distorted_pair()
         dsm = sensitivity_map(images, references, np.int64(8))

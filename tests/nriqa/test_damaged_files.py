@@ -116,7 +116,7 @@ def test_flipped_bytes_and_truncations(saved):
 @pytest.mark.parametrize("dump", [lambda trap, path: path.write_bytes(pickle.dumps(trap)), torch.save])
 def test_foreign_pickles_are_not_unpickled(saved, tmp_path, dump):
     dump(Trap(tmp_path / "sprung"), saved.path)
-    with pytest.raises(ValueError, match=r"is damaged or no safetensors file") as caught:
+    with pytest.raises(ValueError, match=r"is damaged or not a safetensors file") as caught:
         saved.read()
     assert saved.path.name in str(caught.value)
     assert not (tmp_path / "sprung").exists()

@@ -1,13 +1,15 @@
 """The whole path at smoke size, through the scripts that users run: results, resuming, bad photos, bad arguments."""
 
+import itertools
 import json
+import os
+import random
 import re
 import runpy
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +37,19 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 MAIN_ROWS = [
     f"{prefix}{row}" for prefix in ("", "teacher_and_") for row in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
 ]
+
+KILL_AT_WRITE = Path(__file__).parents[1] / "kill_at_write.py"
+#: Signal, end of a file's path and how many such files before: each stage in its middle, each by another signal.
+ENDS = {
+    "dsm": [(signal.SIGKILL, "dsm/checkpoint.safetensors", 1)],
+    "pretrain": [(signal.SIGTERM, "pretrain/dsmix/log.jsonl", 1)],
+    "probe": [(signal.SIGINT, "probe/dsmix-held-out_photos.safetensors", 1)],
+    "evaluate": [(signal.SIGKILL, "results.csv", 1)],
+}
+if KILLS := int(os.environ.get("DSMIX_AUG_KILLS", "0")):  # `make fuzz`: one end after the other, at any file
+    SIGNALS = itertools.cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+    DRAW = random.Random(0)
+    ENDS["any"] = [(next(SIGNALS), "", DRAW.randrange(1, 12)) for _ in range(KILLS)]
 
 
 def run_script(name, *arguments):
@@ -77,7 +92,7 @@ def test_report_stands_alone_and_names_target_and_size(finished):
     page = (finished / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
     assert page.count(";base64,") > 20
-    assert page.count("its figures mean nothing") >= 5
+    assert page.count("its numbers mean nothing") >= 5
     assert page.count("SSIM to the pristine photo (a stand-in, not a human score)") >= 2
     for row in pd.read_csv(finished / "results.csv").itertuples():
         assert f"<b>{row.srcc:.3f}</b>" in page
@@ -95,7 +110,7 @@ def test_starting_again_changes_nothing(copy, capsys):
     assert {path: path.read_bytes() for path in before} == before
     printed = capsys.readouterr().out
     assert "DSMix, no distillation" in printed
-    assert "its figures mean nothing. Target: held-out photos: SSIM" in printed
+    assert "its numbers mean nothing. Target: held-out photos: SSIM" in printed
     assert f"Report: {(copy / 'report.html').resolve()}" in printed
 
 
@@ -108,24 +123,27 @@ def test_each_stage_alone_gives_the_same_numbers(finished, tmp_path, capsys):
     assert "color_block" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "sign",  # what a stage writes in its middle
-    ["dsm/log.jsonl", "pretrain/dsmix/log.jsonl", "probe/dsmix-held-out_photos.safetensors", "finished/probe.json"],
-    ids=["dsm", "pretrain", "probe", "evaluate"],
-)
-def test_killed_and_started_again_gives_the_same_numbers(finished, tmp_path, sign):
-    arguments = ["--preset", "smoke", "--out", str(tmp_path), "--name", "killed"]
-    process = subprocess.Popen([sys.executable, EXAMPLES / "nriqa_pipeline.py", *arguments], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "killed" / sign).is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "results.csv").exists()
+@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
+def test_ended_and_started_again_gives_the_same_numbers(finished, tmp_path, ends):
+    """By a signal at the moment when a file is about to get its name."""
+    arguments = ["--preset", "smoke", "--out", str(tmp_path), "--name", "ended"]
+    for ended_by, file, number in ends:
+        command = [sys.executable, KILL_AT_WRITE, ended_by.name, file, str(number), EXAMPLES / "nriqa_pipeline.py"]
+        ended = subprocess.run([*command, *arguments], capture_output=True, text=True)
+        if ended.returncode == 0:  # fewer files than that were left to write
+            shutil.rmtree(tmp_path / "ended")
+        elif ended_by == signal.SIGINT:
+            assert ended.returncode == 130
+            assert "interrupted; the same command, or --resume " in ended.stderr.splitlines()[-1]
+            assert "Traceback" not in ended.stderr
+        else:
+            assert ended.returncode == -ended_by
+        assert file == "" or not (tmp_path / "ended" / file).exists()
     run_script("nriqa_pipeline.py", *arguments)
     parts = ("dsm/log.jsonl", "dsm/correlation.csv", "pretrain/dsmix/log.jsonl", "probe/predictions.csv")
     for name in ("results.csv", *parts):
-        assert (tmp_path / "killed" / name).read_bytes() == (finished / name).read_bytes()
+        assert (tmp_path / "ended" / name).read_bytes() == (finished / name).read_bytes()
+    assert not list((tmp_path / "ended").rglob(".tmp.*"))
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "vit_small_patch16_224"])
@@ -190,7 +208,7 @@ def test_another_config_under_the_same_name_is_refused(copy, capsys):
         ("nriqa_pipeline.py", ["--teacher", "nobody"], "teacher should be 'efficientnet_lite0', 'effic"),
         ("nriqa_pipeline.py", ["--stages", "probe"], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
         ("linear_probe.py", [], "no pre-trained 'dsmix': run the stage 'pretrain' first"),
-        ("score_images.py", ["/nowhere.png"], "there is no run in "),
+        ("score_images.py", ["/nowhere.png"], "there is no file or folder /nowhere.png"),
         ("compare_runs.py", ["/nowhere"], "there is no run in /nowhere"),
         ("compare_runs.py", ["/nowhere", "--pairs", "dsmix"], "--pairs should be ROW:BASELINE, got dsmix"),
     ],
@@ -229,8 +247,8 @@ def test_own_photos_and_scores_with_corrupt_files_among_them(tmp_path, capsys):
             "--photos", tmp_path / "pristine", "--teacher", "none", *data,
         )  # fmt: skip
     messages = [str(warning.message) for warning in caught]
-    assert any(f"skipped {tmp_path / 'pristine' / 'broken.jpg'}" in message for message in messages)
-    assert sum(f"skipped {tmp_path / 'missing.png'}: the file is missing" in message for message in messages) == 2
+    assert any(f"skipped 1 of 5 photos: {tmp_path / 'pristine' / 'broken.jpg'}" in message for message in messages)
+    assert sum(f"skipped 1 of 13 photos: {tmp_path / 'missing.png'}: the file" in message for message in messages) == 2
     printed = capsys.readouterr().out
     assert "3 photo(s) skipped:" in printed
     results = pd.read_csv(tmp_path / "runs" / "own" / "results.csv")

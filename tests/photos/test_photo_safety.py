@@ -1,4 +1,4 @@
-"""Files that are no photos under names of photos: no program is started, no other file is opened, and each is named."""
+"""Files under names of photos that are none: no program is started, no other file is opened, and each is named."""
 
 import io
 import json

@@ -1,1 +1,1 @@
-"""The ground floor of the pipeline: files, seeds and processes."""
+"""The base of the pipeline: files, seeds and processes."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from dsmix_aug.nriqa.base.files import replace_when_done
 
-#: A spreadsheet takes a cell that begins with one of these for a formula; the apostrophe is in the list because it is
-#: what such cells are marked with.
+#: A spreadsheet takes a cell that begins with one of these for a formula; the apostrophe is in the list because it
+#: marks such cells.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 #: Names of files need not be UTF-8: bytes that are not come back as they were.
 ENCODING: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}

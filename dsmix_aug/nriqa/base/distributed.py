@@ -32,7 +32,7 @@ def start(device: str) -> str:
 
 
 def rank() -> int:
-    """Return the number of this process; process 0 alone writes files."""
+    """Return the number of this process; only process 0 writes files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 

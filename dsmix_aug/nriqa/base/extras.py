@@ -1,4 +1,4 @@
-"""The extras: which packages a room needs beside the library's own."""
+"""The extras: which packages a part of the pipeline needs in addition to the library's own."""
 
 from __future__ import annotations
 

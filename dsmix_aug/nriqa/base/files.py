@@ -1,4 +1,4 @@
-"""Files that are there complete or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        ValueError: If it is no JSON; names the file.
+        ValueError: If it is not JSON; names the file.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON file ({error})") from error
+        raise ValueError(f"{path} is not a JSON file ({error})") from error
 
 
 def file_hash(path: Path) -> str:

@@ -59,11 +59,11 @@ def load_csiq(folder: Path) -> ScoredSet:
 
 
 def _read_sheet(path: Path) -> pd.DataFrame:
-    """Return the sheet's table, wherever on the sheet it begins: blank rows and columns may come first."""
+    """Return the sheet's table, wherever it begins on the sheet: blank rows and columns may come first."""
     try:
         cells = pd.read_excel(path, sheet_name=SHEET, header=None, dtype=object)
     except (ValueError, KeyError, BadZipFile, OSError) as error:
-        raise ValueError(f"{path} is no Excel file with the sheet {SHEET} ({error})") from error
+        raise ValueError(f"{path} is not an Excel file with the sheet {SHEET} ({error})") from error
     wanted = ["image", "dst_type", "dst_lev", "dmos"]
     headings = [row for row in range(len(cells)) if set(wanted) <= set(cells.iloc[row].map(_as_text))]
     if not headings:

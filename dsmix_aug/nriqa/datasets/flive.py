@@ -10,7 +10,7 @@ from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.photos.reader import photo_size
 
 LAYOUT = (
-    "LIVE-FB as its database_prep.ipynb leaves it: labels_image.csv, and database/ (or beside the file) with the "
+    "LIVE-FB as its database_prep.ipynb leaves it: labels_image.csv, and database/ (or next to the file) with the "
     "photos in voc_emotic_ava/, blur_dataset/ and EE371R/"
 )
 

@@ -19,7 +19,7 @@ SIDES = {"training": "train", "validation": "train", "test": "test"}
 def load_koniq10k(folder: Path) -> ScoredSet:
     """Return the 10,073 photos of KonIQ-10k, with their MOS, 0 to 100.
 
-    ``koniq10k_distributions_sets.csv``, which the authors publish beside their code, has the official split; without
+    ``koniq10k_distributions_sets.csv``, which the authors publish with their code, has the official split; without
     it the scores come from ``koniq10k_scores_and_distributions.csv``, column MOS_zscore (MOS in the other file), and
     there is no split. Photos at 1024x768 are preferred to those at 512x384.
 

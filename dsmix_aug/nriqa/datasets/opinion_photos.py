@@ -21,22 +21,44 @@ OPINIONS_NAME = "opinions"
 OPINIONS_TARGET = "mean opinion of the distortion's class, 1 to 5 (KADID-10k)"
 
 
-def check_count(text: str) -> int:
-    """Return the number of images that a text such as ``"2000"`` asks for.
+def check_counts(name: str, text: str) -> tuple[int, int | None]:
+    """Return how many images a text asks for, and how many of them are made of held-out photos.
+
+    ``"2000"`` asks for 2,000 images, ``"2000+500"`` for 2,000 of training photos and 500 of held-out ones.
+
+    Args:
+        name: Name of the dataset, for the message.
+        text: The text.
+
+    Returns:
+        The number of all images, and that of held-out photos: ``None`` where the text leaves it to the photos.
 
     Raises:
-        ValueError: If it is not an integer of at least 2.
+        ValueError: If it is neither an integer of at least 2, nor two of at least 1.
     """
-    if not text.isdecimal() or int(text) < 2:
-        raise ValueError(f"data: {OPINIONS_NAME} should be a number of images, at least 2, got {text!r}")
-    return int(text)
+    training, plus, held_out = text.partition("+")
+    if plus and all(part.isdecimal() and int(part) > 0 for part in (training, held_out)):
+        return int(training) + int(held_out), int(held_out)
+    if plus or not text.isdecimal() or int(text) < 2:
+        raise ValueError(
+            f"data: {name} should be a number of images, at least 2, or TRAINING+HELD_OUT such as 2000+500, "
+            f"got {text!r}"
+        )
+    return int(text), None
 
 
-def make_opinion_photos(photos: PhotoSet, folder: Path, photo_side: int, count: int, seed: int) -> ScoredSet:
+def share_of_held_out(photos: PhotoSet, count: int) -> int:
+    """Return how many of ``count`` images are made of held-out photos: in proportion, at least one."""
+    return max(1, round(count * len(photos.held_out) / (len(photos.held_out) + len(photos.training))))
+
+
+def make_opinion_photos(
+    photos: PhotoSet, folder: Path, photo_side: int, count: int, seed: int, held_out: int | None = None
+) -> ScoredSet:
     """Distort whole pristine photos with the bank, score each by the opinion of its class, and write both to a folder.
 
     Classes come equally often. Images of training photos are the training side of the split, those of held-out photos
-    the test side, in the proportion of the photos. A result that equals its photo although its class should change it
+    the test side. A result that equals its photo although its class should change it
     (a colour distortion of a grey photo) is left out. The images are made once: where the folder has them, they are
     read.
 
@@ -46,10 +68,11 @@ def make_opinion_photos(photos: PhotoSet, folder: Path, photo_side: int, count: 
         photo_side: Photos are shrunk to this shorter side in px.
         count: Number of images, at least 2.
         seed: Seed of the choice of photos and classes, and of the distortions' draws.
+        held_out: How many of the images are made of held-out photos. Default: in the proportion of the photos.
     """
     table = folder / "scores.csv"
     if not table.is_file():
-        held_out = max(1, round(count * len(photos.held_out) / (len(photos.held_out) + len(photos.training))))
+        held_out = share_of_held_out(photos, count) if held_out is None else held_out
         rows = _make_side("test", photos.held_out, held_out, folder, photo_side, seed)
         rows += _make_side("train", photos.training, count - held_out, folder, photo_side, seed)
         with replace_when_done(table) as temporary:

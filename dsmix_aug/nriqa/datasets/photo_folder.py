@@ -7,12 +7,12 @@ from pathlib import Path
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, photo_fingerprint
 from dsmix_aug.photos.listing import describe_ignored, find_photos
 
-#: One photo of so many is held out.
+#: Hold out every n-th photo, unless told otherwise.
 HELD_OUT_EVERY = 10
 
 
-def load_photo_folder(folder: Path, min_side: int) -> PhotoSet:
-    """Return the photos of a folder and its subfolders; every tenth by name is held out from training.
+def load_photo_folder(folder: Path, min_side: int, held_out_every: int = HELD_OUT_EVERY) -> PhotoSet:
+    """Return the photos of a folder and its subfolders; by default, every tenth by name is held out from training.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -22,7 +22,7 @@ def load_photo_folder(folder: Path, min_side: int) -> PhotoSet:
     photos, skipped = check_photos(listed, min_side)
     if len(photos) < 2:
         raise ValueError(f"{folder} should hold at least 2 photos, to train on one and hold out another, got 1")
-    held_out = photos[::HELD_OUT_EVERY]
+    held_out = photos[::held_out_every]
     training = [path for path in photos if path not in set(held_out)]
     others = f"; {describe_ignored(ignored)}" if ignored else ""
     return PhotoSet(

@@ -34,7 +34,7 @@ __all__ = [
     "write_png",
 ]
 
-#: A warning names so many of the photos that were left out; all are in the list of those skipped.
+#: Number of skipped photos that a warning names; the list of skipped photos has all of them.
 NAMED_IN_WARNING = 3
 #: What a :class:`ShrunkPhotos` keeps, in bytes: about 1,800 photos of 384x512 px.
 CACHE_BYTES = 2**30

@@ -14,13 +14,13 @@ from dsmix_aug.nriqa.datasets.kadid10k import load_kadid10k
 from dsmix_aug.nriqa.datasets.koniq10k import load_koniq10k
 from dsmix_aug.nriqa.datasets.live import load_live
 from dsmix_aug.nriqa.datasets.live_challenge import load_live_challenge
-from dsmix_aug.nriqa.datasets.photo_folder import load_photo_folder
+from dsmix_aug.nriqa.datasets.photo_folder import HELD_OUT_EVERY, load_photo_folder
 from dsmix_aug.nriqa.datasets.photos import PhotoSet
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
 from dsmix_aug.nriqa.datasets.tid2013 import load_tid2013
 
-#: Datasets name files of a run, and stand in its pictures.
+#: The names of datasets are part of file names and of pictures.
 DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 #: Loaders of scored datasets by the name that ``--data name=path`` gives: folder as unpacked -> :class:`ScoredSet`.
@@ -57,12 +57,13 @@ def check_dataset_name(name: str) -> None:
         )
 
 
-def load_photos(source: str, min_side: int) -> PhotoSet:
+def load_photos(source: str, min_side: int, held_out_every: int = HELD_OUT_EVERY) -> PhotoSet:
     """Return pristine photos.
 
     Args:
         source: ``"skimage"``, or a folder.
         min_side: Smallest height and width in px.
+        held_out_every: One photo of so many is held out. Those inside scikit-image are parted by hand.
 
     Raises:
         FileNotFoundError: If the folder is missing.
@@ -70,7 +71,7 @@ def load_photos(source: str, min_side: int) -> PhotoSet:
     """
     if source == "skimage":
         return load_skimage_photos(min_side)
-    return load_photo_folder(Path(source), min_side)
+    return load_photo_folder(Path(source), min_side, held_out_every)
 
 
 def load_scored_set(name: str, path: Path, allow_outside: bool = False) -> ScoredSet:

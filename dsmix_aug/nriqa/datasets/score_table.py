@@ -1,4 +1,4 @@
-"""What the loaders of scored datasets share: a table of images and scores, from an archive's files to a ScoredSet.
+"""Functions that the dataset loaders share: from an archive's files and a table of scores to a ScoredSet.
 
 Such a table has the columns ``image`` (a path relative to the images' folder), ``score`` (higher is better), and where
 there are any, ``reference`` (a name that images of one content share) and ``split`` (``train`` or ``test``).
@@ -53,12 +53,12 @@ def read_mat_variable(path: Path, variable: str) -> np.ndarray:
     """Read one variable of a MATLAB file as a vector; cells of text become strings.
 
     Raises:
-        ValueError: If it is no MATLAB file (5 or 7; 7.3 is not read) or has no such variable.
+        ValueError: If it is not a MATLAB file (5 or 7; 7.3 is not read) or has no such variable.
     """
     try:
         content = loadmat(path, squeeze_me=True)
     except Exception as error:  # damaged files make SciPy raise errors of many types
-        raise ValueError(f"{path} is no MATLAB file that can be read ({error})") from error
+        raise ValueError(f"{path} is not a MATLAB file that can be read ({error})") from error
     if variable not in content:
         got = ", ".join(key for key in content if not key.startswith("__"))
         raise ValueError(f"{path} should hold the variable {variable}, got {got or 'none'}")

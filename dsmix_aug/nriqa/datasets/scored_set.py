@@ -1,4 +1,4 @@
-"""What every loader of a scored dataset returns."""
+"""The return type of every loader of a scored dataset."""
 
 from __future__ import annotations
 

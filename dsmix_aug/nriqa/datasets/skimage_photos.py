@@ -1,4 +1,4 @@
-"""The photos inside scikit-image: what a run uses when it is given no others."""
+"""The photos inside scikit-image, which a run uses by default."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import skimage
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, check_photos, photo_fingerprint
 
 TRAINING = ("astronaut.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png", "retina.jpg")
-#: Other photos than those above; the grey ones are among them because training needs colour more.
+#: Disjoint from the training photos. Grey photos are here because training needs colour.
 HELD_OUT = (
     "chelsea.png",
     "rocket.jpg",

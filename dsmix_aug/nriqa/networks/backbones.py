@@ -1,4 +1,4 @@
-"""Networks that turn images into feature maps: what is pre-trained, probed and distilled from."""
+"""Networks that turn images into feature maps: they are pre-trained, probed and distilled from."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _find_imagenet_weights(variant: str) -> tuple[Path, str]:
 
 
 class TimmBackbone(Backbone):
-    """Any timm model that can return features only.
+    """Any timm model that supports ``features_only``.
 
     Vision transformers take any size: their position embeddings are interpolated, and images are padded to whole
     patches. Their maps come after each quarter of the blocks.

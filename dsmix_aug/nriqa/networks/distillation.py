@@ -16,14 +16,14 @@ from dsmix_aug.nriqa.networks.features import mean_and_deviation
 class Distillation(nn.Module):
     """1 - cosine similarity of pooled feature maps of student and teacher on the same distorted, mixed image.
 
-    A feature map is pooled to its mean and its standard deviation, what the probe will read from it. Maps are paired
+    A feature map is pooled to its mean and its standard deviation, which the probe will read from it. Maps are paired
     from the last one backwards, as far as both networks have some; where their widths differ, a linear projection,
     trained along and then dropped, leads from the student's to the teacher's. The loss is the mean over pairs and
-    statistics. A teacher's map of one pixel, as torchvision's classifiers give, has a mean alone.
+    statistics. A teacher's map of one pixel, as torchvision's classifiers give, has only a mean.
 
     Args:
         channels: Channels of each of the student's maps.
-        teacher: The frozen network. It is no submodule: neither trained nor saved.
+        teacher: The frozen network. It is not a submodule: neither trained nor saved.
         distilled_maps: ``"last"`` or ``"all"``.
         weight: Factor of the loss.
         autocast: Whether the teacher runs under bfloat16 autocast.

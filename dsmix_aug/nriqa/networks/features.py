@@ -1,4 +1,4 @@
-"""Features of scored images from a frozen network, pooled alike for every row, and kept in a cache."""
+"""Features of scored images from a frozen network, pooled in the same way for every model, and kept in a cache."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ KIND = "dsmix_aug.Features"
 SCALES = (1.0, 0.5)
 #: Mean and standard deviation.
 STATISTICS = 2
-#: A feature map of no more variance counts as flat: the gradient of a square root has no end at 0.
+#: A feature map of no more variance counts as flat: the gradient of a square root is infinite at 0.
 FLAT_VARIANCE = 1e-30
-#: A batch holds so many images at most, and so many pixels unless a single image has more: a folder of camera photos
-#: would not fit into memory otherwise.
+#: Upper bounds of a batch, so that a folder of camera photos fits into memory; one image may exceed the pixel bound.
 BATCH_SIZE, BATCH_PIXELS = 16, 2**22
 
 
@@ -63,7 +62,7 @@ def mean_and_deviation(features: Tensor, smallest_variance: float = 0.0) -> tupl
 
 
 def group_widths(channels: Sequence[int]) -> list[int]:
-    """Return the widths of the groups that pooled features consist of: a statistic of a map at a scale each."""
+    """Return the number of columns of pooled features for each scale, map and statistic."""
     return [width for _ in SCALES for width in channels for _ in range(STATISTICS)]
 
 

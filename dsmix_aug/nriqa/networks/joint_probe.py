@@ -11,7 +11,7 @@ from sklearn.model_selection import GroupKFold
 
 from dsmix_aug.nriqa.networks.linear_probe import FOLDS, LinearProbe, fit_probe
 
-#: The ends of a dataset's scores, which meet those of the first one's: nearly all, so that no single score decides.
+#: Percentiles that are mapped to those of the first dataset; not the extremes, so that no single score decides.
 SCALE_QUANTILES = (0.01, 0.99)
 #: Weights that are tried where none is given.
 WEIGHTS = (0.03, 0.1, 0.3, 1.0)

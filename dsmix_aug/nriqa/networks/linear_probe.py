@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from dsmix_aug.nriqa.base.files import load_tensors, save_tensors
 
 KIND = "dsmix_aug.LinearProbe"
-#: Strengths to choose from. All groups together have a variance of 1, and so has every image's part in the kernel.
+#: Strengths to choose from, relative to features that are scaled to a total variance of 1.
 ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 FOLDS = 5
-#: A feature of a photo counts as no lower and no higher than these quantiles of the training photos'.
+#: Features are clipped to these quantiles of the training photos.
 CLIP_QUANTILES = (0.05, 0.95)
-#: A feature that deviates by no more than this share of its mean is constant up to rounding.
+#: A feature with a standard deviation below this share of its mean is constant up to rounding.
 CONSTANT = 1e-12
 #: The fields of a probe that are arrays, one value per feature each.
 ARRAYS = ("low", "high", "mean", "scale", "coefficients")
@@ -109,18 +109,17 @@ def fit_probe(
 ) -> LinearProbe:
     """Fit a probe; its regularisation is chosen by cross-validation inside what is given here.
 
-    Features are clipped to the range that most training photos keep to. Pre-trained features answer to distortions that
-    the training photos hardly show, such as heavy noise, with values far outside of it, and there a line goes on to
-    rise or fall, to scores of any size. Then they are standardised, and divided by the square root of the width of
-    their group: each statistic of each feature map has the same say, where otherwise the last map with its many
-    channels would drown the early ones.
+    Features are clipped to the range of most training photos: on distortions that are rare in training, such as heavy
+    noise, features fall far outside that range and a linear model extrapolates; clipping bounds it. Then they are
+    standardised and divided by the square root of the width of their group, so that each statistic of each feature map
+    has the same weight; otherwise the last map with its many channels would dominate the early ones.
     The ridge is solved in its dual form, where one product of the features serves every fold and every strength.
 
     Args:
         features: (N, D).
         widths: Widths of the groups of features, in order; their sum is D.
         scores: (N,).
-        contents: (N,) names; images of one content stay in one fold. A single content is parted by image.
+        contents: (N,) names; images of one content stay in one fold. A single content is split by image.
         weights: (N,), above 0: how much each image's error counts, in the fit and in the choice. Default: all alike.
     """
     # Imported here: to predict scores takes none of them.

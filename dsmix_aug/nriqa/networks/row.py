@@ -1,4 +1,4 @@
-"""A row of a comparison: whose features it uses, and how they are joined."""
+"""A row of a comparison, which is one compared model: the networks it uses and how their features are joined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dsmix_aug.nriqa.networks.features import group_widths, select_last_map
 
 @dataclass(frozen=True)
 class Row:
-    """Whose features one row uses.
+    """The features that one row, a compared model, uses.
 
     Attributes:
         title: Name in tables.
@@ -21,8 +21,8 @@ class Row:
             random weights, ``"teacher"`` for the config's teacher, or another teacher by its name, one of
             :data:`~dsmix_aug.nriqa.networks.backbones.EFFICIENTNET_LITES`.
         last_layer_only: Whether only the last feature map of each network is used.
-        set_back: Whether the pre-trained network is set part of the way back to the weights that it started from, as
-            the config's ``trained_share`` says.
+        set_back: Whether the pre-trained weights are averaged with the initial ones, as the config's
+            ``trained_share`` says.
     """
 
     title: str

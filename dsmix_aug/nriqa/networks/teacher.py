@@ -1,4 +1,4 @@
-"""The ImageNet teacher whose features pre-training distils, and which is a row of its own."""
+"""The ImageNet teacher whose features pre-training distils, and which is also a compared model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as F
 
 from dsmix_aug.nriqa.networks.backbones import EFFICIENTNET_LITES, Backbone, build_backbone
 
-#: Models that work at the size they were trained at alone; their input is resized to it.
+#: Models that only accept their training resolution; their input is resized to it.
 FIXED_SIZE_MODELS = (VisionTransformer, MaxVit)
 
 

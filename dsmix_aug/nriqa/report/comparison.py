@@ -45,7 +45,7 @@ def read_runs(folders: Sequence[Path]) -> pd.DataFrame:
 
 
 def average(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return SRCC, PLCC, KRCC and RMSE of each row and pair of datasets: mean over seeds of the median over splits."""
+    """Return the scores of each row and pair of datasets: mean over seeds of the median over splits."""
     by_seed = [*KEYS, "seed"]
     medians = median_over_splits(score_splits(predictions, by_seed), by_seed)
     seeds = medians.groupby(KEYS, sort=False)
@@ -59,7 +59,8 @@ def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replica
     """Return the difference in SRCC of pairs of rows, with a 95 % interval from a paired bootstrap.
 
     The difference is that of the two rows' SRCC as :func:`average` has it, over the seeds that both rows have. A
-    replicate draws images and seeds with replacement, the same for both rows.
+    replicate draws contents, each with all of its images, and seeds with replacement, the same for both rows: images
+    that show one photo are not independent of one another.
 
     Args:
         predictions: From :func:`read_runs`.
@@ -90,9 +91,9 @@ def _without_seed(config: Config) -> dict[str, Any]:
 
 
 class _Split(NamedTuple):
-    """The test side of one split of one run: numbers of the images, and what both rows predict for them."""
+    """The test side of one split of one run: numbers of the images' contents, and what both rows predict."""
 
-    images: np.ndarray
+    contents: np.ndarray
     prediction: np.ndarray
     baseline: np.ndarray
     target: np.ndarray
@@ -100,8 +101,8 @@ class _Split(NamedTuple):
 
 def _replicate(group: pd.DataFrame, row: str, baseline: str, replicates: int, rng: np.random.Generator) -> np.ndarray:
     """Return the mean difference in SRCC of the data, then of each replicate."""
-    numbers, names = pd.factorize(group["image"])
-    runs = _pair_up(group.assign(number=numbers), row, baseline)
+    numbers, names = pd.factorize(group["content"])
+    runs = _pair_up(group.assign(content=numbers), row, baseline)
     values = [np.mean([_difference(run, np.ones(len(names), int)) for run in runs])]
     for _ in range(replicates):
         counts = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
@@ -115,22 +116,22 @@ def _replicate(group: pd.DataFrame, row: str, baseline: str, replicates: int, rn
 
 def _pair_up(group: pd.DataFrame, row: str, baseline: str) -> list[list[_Split]]:
     """Return the splits of each seed that has both rows."""
-    keys = ["seed", "split", "number"]
+    keys = ["seed", "split", "image"]
     own, other = (group[group["row"] == name] for name in (row, baseline))
     both = own.merge(other[[*keys, "prediction"]], on=keys, suffixes=("", "_baseline"))
     if both.empty:
         raise ValueError(f"pairs: rows {row!r} and {baseline!r} have no seed in common")
-    columns = ["number", "prediction", "prediction_baseline", "target"]
+    columns = ["content", "prediction", "prediction_baseline", "target"]
     return [
         [_Split(*split[columns].to_numpy().T) for _, split in run.groupby("split")] for _, run in both.groupby("seed")
     ]
 
 
 def _difference(splits: Sequence[_Split], counts: np.ndarray) -> float:
-    """Return the difference of two rows' median SRCC over splits, where each image counts so many times."""
+    """Return the difference of two rows' median SRCC over splits, with each content counted ``counts`` times."""
     values = []
     for split in splits:
-        chosen = np.repeat(np.arange(len(split.images)), counts[split.images.astype(int)])
+        chosen = np.repeat(np.arange(len(split.contents)), counts[split.contents.astype(int)])
         ranks = stats.rankdata(np.stack([split.prediction, split.baseline, split.target])[:, chosen], axis=1)
         correlations = np.corrcoef(ranks)
         values.append(correlations[:2, 2])

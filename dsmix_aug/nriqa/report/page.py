@@ -32,6 +32,7 @@ class _Result(NamedTuple):
     target: str
     srcc: float
     plcc: float
+    plcc_linear: float
     krcc: float
     rmse: float
     srcc_min: float
@@ -150,8 +151,8 @@ def _maps(run: Run) -> str:
     patch_size = run.config.patch_size
     text = (
         "<p>The DSM says where, and how strongly, a distortion changed an image: the absolute difference to the "
-        f"pristine photo, averaged over {patch_size}x{patch_size} px. The estimator has to guess it from the distorted "
-        "image alone, here on a photo that it has never seen. Both maps of a line share their colours.</p>"
+        f"pristine photo, averaged over {patch_size}x{patch_size} px. The estimator sees only the distorted image, "
+        "here of a photo that it has never seen. Both maps of a line share their colours.</p>"
     )
     below = (
         "<p>Correlation of predicted and true map within an image, averaged over held-out photos and levels, where the "

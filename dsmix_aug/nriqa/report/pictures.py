@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 SMOOTHING = 0.9
-#: Names of datasets are no formulas, whatever dollar signs they have.
+#: Names of datasets are not formulas, even with dollar signs.
 PLAIN_TEXT: Any = {"text.parse_math": False}
 #: Okabe and Ito's colours, told apart by colour-blind readers too.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -1,4 +1,4 @@
-"""What the report shows, made from held-out photos: distorted versions, sensitivity maps, a mixed image."""
+"""Examples for the report, made from held-out photos: distorted versions, sensitivity maps, a mixed image."""
 
 from __future__ import annotations
 

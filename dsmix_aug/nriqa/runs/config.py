@@ -1,4 +1,4 @@
-"""What a run is made of. Two runs with equal configs on one machine give equal numbers."""
+"""The config of a run. Two runs with equal configs on one machine give equal numbers."""
 
 from __future__ import annotations
 
@@ -89,8 +89,9 @@ class Config:
         rows: Names of the rows to compare, from :mod:`dsmix_aug.nriqa.runs.rows`; the first is the one that is offered
             for scoring photos.
         photos: Where pristine photos come from: ``"skimage"`` or a folder.
-        data: (name, path) of each scored dataset, or ``("opinions", number)`` for so many images made of the pristine
-            photos, scored by the opinion of their class; none: held-out photos, distorted, scored by their SSIM.
+        data: (name, path) of each scored dataset, or ``("opinions", number)`` and ``("estimated", number)`` for that
+            number of images made of the pristine photos, scored by the opinion of their class or by an estimate; none:
+            distorted held-out photos, scored by SSIM.
         joint: (name, weight) of each dataset that one more probe is fitted to together, at least two of those in
             ``data``; a weight is that of one image, ``None``: chosen by cross-validation. The probe predicts scores on
             the scale of the first. Empty: no such probe.
@@ -99,6 +100,7 @@ class Config:
         backbone: ``"efficientnet_lite0"`` to ``"efficientnet_lite2"``, or a timm model name.
         initial_weights: What pre-training starts the backbone from.
         photo_side: Photos are shrunk to this shorter side in px when they are read to be distorted.
+        held_out_every: One photo of so many in a folder is held out from training.
         patch_size: Side in px of the DSM's patches.
         held_out_side: Side of the crops of held-out photos in px.
         stand_in_levels: Levels at which held-out photos are distorted when no scored dataset is given.
@@ -108,13 +110,14 @@ class Config:
         weighting: Weighting of labels in the rows that use :class:`~dsmix_aug.DSMix` and name none: one of
             :data:`Weighting`.
         mix_probability: Share of the batches that are mixed, in the rows that mix.
+        estimated_share: Share of each pre-training batch, up to a half, of distortions that KADID-10k did not
+            ask about, as cameras and the web make them, with an estimate of their opinion for a target.
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
-        distillation_weight: Weight of the distillation loss beside the class loss.
+        distillation_weight: Weight of the distillation loss relative to the class loss.
         opinion_weight: Weight of the squared error of the opinion, in the rows that have a head for it.
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
-        trained_share: Share of the pre-trained weights in the rows whose network is set back
-            (:attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`); the rest is the weights that it started from. 1: the
-            pre-trained ones as they are, as in every other row.
+        trained_share: Interpolation between the initial (0) and the pre-trained (1) weights, only in the rows with
+            :attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`; all others use the pre-trained weights unchanged.
         feature_autocast: Whether frozen networks run under bfloat16 autocast.
         split_count: Number of train/test splits of a dataset that has no official one.
         seed: Seed of everything drawn.
@@ -132,11 +135,13 @@ class Config:
     backbone: str = "efficientnet_lite0"
     initial_weights: Literal["imagenet", "random"] = "imagenet"
     photo_side: int = 384
+    held_out_every: int = 10
     patch_size: int = 16
     held_out_side: int = 192
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
     weighting: Weighting = "mass_per_class"
     mix_probability: float = 1.0
+    estimated_share: float = 0.0
     distilled_maps: Literal["last", "all"] = "all"
     distillation_weight: float = 1.0
     opinion_weight: float = 1.0
@@ -149,10 +154,12 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("mix_probability", "trained_share"):
             _check_range(name, getattr(self, name), 0, 1)
+        _check_range("estimated_share", self.estimated_share, 0, 0.5)
         for name in ("distillation_weight", "opinion_weight", "dsm_weight"):
             _check_range(name, getattr(self, name), 0)
         for name in ("patch_size", "split_count"):
             _check_range(name, getattr(self, name), 1)
+        _check_range("held_out_every", self.held_out_every, 2)
         _check_range("seed", self.seed, 0, 2**32 - 1)  # scikit-learn's splitter takes no other
         self._check_sides()
         DistortionBank(levels=self.stand_in_levels)

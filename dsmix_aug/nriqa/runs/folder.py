@@ -26,7 +26,7 @@ from dsmix_aug.nriqa.runs.presets import describe
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, rows_of
 
 #: Of ``config.json``. It is raised when an older run can no longer be read or gone on with.
-FORMAT = 2
+FORMAT = 3
 #: The stages, in order. The part of a pre-training is ``pretrain/NAME``; those of the others have the stage's name.
 DSM, PRETRAIN, PROBE, EVALUATE = "dsm", "pretrain", "probe", "evaluate"
 #: Columns of ``dsm/correlation.csv`` and ``results.csv``, and their types.
@@ -47,6 +47,7 @@ RESULT_COLUMNS = {
     "target": str,
     "srcc": float,
     "plcc": float,
+    "plcc_linear": float,
     "krcc": float,
     "rmse": float,
     "srcc_min": float,
@@ -181,12 +182,12 @@ class RunFolder:
 
     @property
     def predictions(self) -> Predictions:
-        """What the probes predicted."""
+        """The predictions of the probes."""
         return self._read(PROBE, self.predictions_path, Predictions.read)
 
     @property
     def targets(self) -> dict[str, str]:
-        """What the scores of each dataset are, in words."""
+        """A description of the scores of each dataset."""
         probes = sorted((self.folder / PROBE).glob(f"{next(iter(self.rows))}-*.safetensors"))
         descriptions = [self._read(PROBE, path, LinearProbe.load)[1] for path in probes]
         return {description["dataset"]: description["target"] for description in descriptions}

@@ -58,8 +58,8 @@ def build_network(config: Config, name: str, pretrained: Path, share: float) -> 
 def interpolate_weights(initial: dict[str, Tensor], trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
     """Return share * trained + (1 - share) * initial, batch norms' statistics included; their counters are trained's.
 
-    Training on synthetic distortions makes features that answer to what it has seen, and to anything else strangely;
-    half-way back they keep most of what was learned and answer to the rest as before.
+    Features trained on synthetic distortions respond unpredictably to anything else. Averaged with the initial weights,
+    the network keeps most of what it learned and responds to the rest as before.
 
     Args:
         initial: ``state_dict()`` of a network before it was trained.

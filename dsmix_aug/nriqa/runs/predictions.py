@@ -1,4 +1,4 @@
-"""The table of predictions: what the probe writes, and evaluation, comparison and report read."""
+"""The table of predictions: written by the probe, read by evaluation, comparison and report."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ import pandas as pd
 from dsmix_aug.nriqa.base.csv_files import read_csv, write_csv
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
-#: The columns and their types. ``image`` is the path relative to the dataset's root.
+#: The columns and their types. ``image`` is the path relative to the dataset's root; images of one ``content`` show
+#: one photo.
 COLUMNS = {
     "row": str,
     "trained_on": str,
     "tested_on": str,
     "split": int,
     "image": str,
+    "content": str,
     "target": float,
     "prediction": float,
 }
-#: What a median over splits is taken of.
+#: A median over splits is taken for each combination of these.
 KEYS = ["row", "trained_on", "tested_on"]
 #: In the column ``split``: trained on all of one dataset, tested on all of another.
 ACROSS_DATASETS = -1
@@ -69,7 +71,14 @@ class Predictions:
         """
         entries = {"row": row, "trained_on": trained_on, "tested_on": tested.name, "split": split}
         images = [tested.relative_name(tested.images[index]) for index in indices]
-        columns = {**entries, "image": images, "target": tested.scores[indices], "prediction": values}
+        contents = [tested.groups[index] for index in indices]
+        columns = {
+            **entries,
+            "image": images,
+            "content": contents,
+            "target": tested.scores[indices],
+            "prediction": values,
+        }
         return cls(pd.DataFrame(columns))
 
     @classmethod

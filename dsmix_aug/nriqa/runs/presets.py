@@ -5,17 +5,38 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dsmix_aug.nriqa.runs.config import Config, EstimatorConfig, LoopConfig
-from dsmix_aug.nriqa.runs.rows import ROWS
+from dsmix_aug.nriqa.runs.rows import DSM_STUDY_ROWS, ROWS
 
-SMALL = Config(
-    preset="small",
-    rows=("teacher_and_dsmix", "dsmix", "cutmix", "no_mixing", "teacher", "random"),
+ABLATION = Config(
+    preset="ablation",
+    rows=tuple(ROWS),
     dsm=LoopConfig(steps=12_000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True),
     pretrain=LoopConfig(steps=400, batch_size=32, crop_size=128, learning_rate=1e-3),
     estimator=EstimatorConfig(embed_dim=192, depth=6, num_heads=3),
     distillation_weight=4.0,
     trained_share=0.5,
     feature_autocast=True,
+)
+
+#: The model that ships: a network that knows distortions and how bad people find them, and one from ImageNet.
+SMALL = replace(
+    ABLATION,
+    preset="small",
+    rows=("lite1_and_dsmix_annoyance", "teacher_and_lite1"),
+    pretrain=replace(ABLATION.pretrain, steps=1000),
+    mix_probability=0.5,
+    estimated_share=0.3,
+    trained_share=1.0,
+)
+
+#: 3,200 steps are 102,400 crops.
+DSM_STUDY = replace(
+    ABLATION,
+    preset="dsm_study",
+    rows=DSM_STUDY_ROWS,
+    pretrain=replace(ABLATION.pretrain, steps=3200),
+    trained_share=1.0,
+    held_out_every=6,
 )
 
 PAPER_LOOP = LoopConfig(
@@ -28,13 +49,14 @@ PAPER_LOOP = LoopConfig(
     autocast=True,
 )
 
-#: What figures of each preset are worth; printed next to every one of them, and decides none.
+#: How far the numbers of each preset can be trusted; printed next to them, without influence on them.
 REMARKS = {
-    "small": "about 90 minutes on two CPU cores; far shorter than the paper's training",
+    "small": "about 90 minutes on a CPU core; far shorter than the paper's training",
     "demo": "a smoke test, not a result (a handful of photos, minutes of training)",
     "ablation": "every row on a budget of minutes each, to compare rows with one another",
+    "dsm_study": "is it the DSM? 102,400 crops per row, an hour and a half per row on a CPU core",
     "paper": "the scale of the paper; where the paper is silent, the choices are ours",
-    "smoke": "a few steps that show that the code runs; its figures mean nothing",
+    "smoke": "a few steps that show that the code runs; its numbers mean nothing",
 }
 
 PRESETS = {
@@ -48,11 +70,8 @@ PRESETS = {
         stand_in_levels=(1, 3, 5),
     ),
     "small": SMALL,
-    "ablation": replace(
-        SMALL,
-        preset="ablation",
-        rows=tuple(ROWS),
-    ),
+    "ablation": ABLATION,
+    "dsm_study": DSM_STUDY,
     "paper": Config(
         preset="paper",
         rows=("dsmix", "cutmix", "no_mixing", "dsmix_undistilled", "random", "teacher"),
@@ -79,6 +98,6 @@ PRESETS = {
 
 
 def describe(preset: str) -> str:
-    """Return the sentence that says what figures of a preset are worth."""
+    """Return the sentence that says how far the numbers of a preset can be trusted."""
     remark = REMARKS.get(preset)
     return f"Preset {preset}: {remark}." if remark else f"Preset {preset}."

@@ -1,4 +1,4 @@
-"""The rows of a comparison: whose features each one uses. A new row is one entry here."""
+"""The rows of a comparison, which are the compared models. A new one is one entry here."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Pretraining:
         shuffled_maps: Whether each sample's labels are weighted by another sample's map: the control that shows
             whether it is the map that matters.
         distill: Whether the teacher's features are distilled.
-        opinions: Whether a head predicts the opinion of the image beside the classes. That of a mixed image is DSMix's
-            own rule for scores: the opinions of its parts, weighted as their labels are.
-        dsm_head: Whether a head predicts the DSM beside the classes.
+        opinions: Whether a head predicts the opinion of the image in addition to the classes. For a mixed image
+            DSMix's own rule for scores holds: the opinions of its parts, weighted as their labels are.
+        dsm_head: Whether a head predicts the DSM in addition to the classes.
         from_scratch: Whether the backbone starts from random weights, whatever the config says.
     """
 
@@ -62,6 +62,13 @@ PRETRAININGS = {
     "dsmix_mass_and_area": Pretraining(
         "DSMix by mass and area, opinions", mixing="dsmix", opinions=True, weighting="mass_and_area"
     ),
+    "dsmix_mass_and_area_shuffled": Pretraining(
+        "DSMix by mass and area, opinions, another sample's map",
+        mixing="dsmix",
+        opinions=True,
+        weighting="mass_and_area",
+        shuffled_maps=True,
+    ),
     "no_mixing_undistilled": Pretraining("no mixing, no distillation", distill=False),
     "cutmix_undistilled": Pretraining("CutMix, no distillation", mixing="cutmix", distill=False),
     "dsmix_undistilled": Pretraining("DSMix, no distillation", mixing="dsmix", distill=False),
@@ -75,6 +82,10 @@ ROWS = {
         f"teacher_and_{name}": Row(f"teacher + {PRETRAININGS[name].title}", ("teacher", name))
         for name in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")
     },
+    **{
+        f"lite1_and_{name}": Row(f"EfficientNet-Lite1 + {PRETRAININGS[name].title}", ("efficientnet_lite1", name))
+        for name in ("no_mixing_opinions", "dsmix_annoyance")
+    },
     "random": Row("random initialisation", ("random",)),
     "teacher": Row("teacher alone", ("teacher",)),
     "teacher_and_lite1": Row("teacher + EfficientNet-Lite1", ("teacher", "efficientnet_lite1")),
@@ -82,11 +93,25 @@ ROWS = {
 }
 
 
+#: The rows that ask whether it is the DSM that matters; each weighting comes with its control.
+DSM_STUDY_ROWS = (
+    "teacher",
+    "no_mixing_opinions",
+    "cutmix_opinions",
+    "dsmix_opinions",
+    "dsmix_opinions_shuffled",
+    "dsmix_annoyance",
+    "dsmix_annoyance_shuffled",
+    "dsmix_mass_and_area",
+    "dsmix_mass_and_area_shuffled",
+)
+
+
 def rows_of(config: Config) -> dict[str, Row]:
     """Return the config's rows by name.
 
     Without a teacher nothing is distilled: rows that use the teacher's own features are left out, and of rows that
-    differed in their distillation alone the first stays.
+    differ only in their distillation the first stays.
 
     Raises:
         ValueError: If a row is unknown, or none is left.

@@ -18,8 +18,8 @@ from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, read_json, write_json
 from dsmix_aug.nriqa.base.lock import lock_folder
 from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
 from dsmix_aug.nriqa.datasets.distorted_photos import STAND_IN_NAME, make_distorted_photos
-from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME, check_count, make_opinion_photos
-from dsmix_aug.nriqa.datasets.photo_folder import HELD_OUT_EVERY
+from dsmix_aug.nriqa.datasets.made_sets import MADE_SETS
+from dsmix_aug.nriqa.datasets.opinion_photos import check_counts
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, Skipped
 from dsmix_aug.nriqa.networks.backbones import check_backbone
 from dsmix_aug.nriqa.networks.teacher import check_teacher
@@ -29,7 +29,7 @@ from dsmix_aug.nriqa.runs.rows import pretrainings_of, rows_of
 from dsmix_aug.nriqa.runs.splits import check_splits
 
 PACKAGES = ("dsmix-aug", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "scikit-image", "pillow")
-#: Held-out photos that the stand-in is made of, at most, and at least: one content to train on and one to test on.
+#: Most and fewest held-out photos for the substitute set of scores: one content to train on and one to test on.
 STAND_IN_PHOTOS, FEWEST_STAND_IN_PHOTOS = 24, 2
 
 
@@ -37,7 +37,7 @@ class Run(RunFolder):
     """A run's folder that stages write to, new or resumed.
 
     A run is started again with the same folder and config: parts that are finished are kept, the part in the middle
-    goes on from its last checkpoint, and the numbers come out as if nothing had happened.
+    goes on from its last checkpoint, and the numbers are those of an uninterrupted run.
 
     Args:
         folder: The run's folder, made if it is not there.
@@ -85,7 +85,7 @@ class Run(RunFolder):
     @cached_property
     def photos(self) -> PhotoSet:
         """The pristine photos."""
-        photos = load_photos(self.config.photos, self.config.smallest_photo)
+        photos = load_photos(self.config.photos, self.config.smallest_photo, self.config.held_out_every)
         self._note_data("photos", photos.fingerprint, "give the run another name")
         self.skipped += photos.skipped
         return photos
@@ -96,7 +96,7 @@ class Run(RunFolder):
         if not self.config.data:
             return [self._make_stand_in()]
         return [
-            self._make_opinion_photos(check_count(source)) if name == OPINIONS_NAME else self._given_sets[name]
+            self._make_scored_set(name, source) if name in MADE_SETS else self._given_sets[name]
             for name, source in self.config.data
         ]
 
@@ -104,7 +104,7 @@ class Run(RunFolder):
     def _given_sets(self) -> dict[str, ScoredSet]:
         """The datasets that are not made here, by name."""
         given = {
-            name: load_scored_set(name, Path(source)) for name, source in self.config.data if name != OPINIONS_NAME
+            name: load_scored_set(name, Path(source)) for name, source in self.config.data if name not in MADE_SETS
         }
         for scored in given.values():
             check_splits(scored, self.config.split_count, self.config.seed)
@@ -129,14 +129,15 @@ class Run(RunFolder):
         if PROBE not in needed:
             return
         self._given_sets  # noqa: B018
-        if any(name == OPINIONS_NAME for name, _ in self.config.data):
+        if any(name in MADE_SETS for name, _ in self.config.data):
             self.photos  # noqa: B018
         elif not self.config.data and len(self.photos.held_out) < FEWEST_STAND_IN_PHOTOS:
-            needed_photos = HELD_OUT_EVERY * (FEWEST_STAND_IN_PHOTOS - 1) + 1
+            every = self.config.held_out_every
+            needed_photos = every * (FEWEST_STAND_IN_PHOTOS - 1) + 1
             raise ValueError(
                 f"photos: without a scored dataset, {FEWEST_STAND_IN_PHOTOS} held-out photos are needed, got "
                 f"{len(self.photos.held_out)} of {self.photos.name}; give scores (--data), or at least "
-                f"{needed_photos} photos, of which every {HELD_OUT_EVERY}th is held out"
+                f"{needed_photos} photos, of which every {every}th is held out"
             )
 
     def _is_stage_finished(self, stage: str) -> bool:
@@ -156,10 +157,11 @@ class Run(RunFolder):
         self._note_data(STAND_IN_NAME, stand_in.fingerprint, f"delete {self.held_out_path}, which is then made again")
         return stand_in
 
-    def _make_opinion_photos(self, count: int) -> ScoredSet:
-        folder = self.folder / OPINIONS_NAME
-        made = make_opinion_photos(self.photos, folder, self.config.photo_side, count, self.config.seed)
-        self._note_data(OPINIONS_NAME, made.fingerprint, f"delete {folder}, which is then made again")
+    def _make_scored_set(self, name: str, counts: str) -> ScoredSet:
+        folder = self.folder / name
+        count, held_out = check_counts(name, counts)
+        made = MADE_SETS[name](self.photos, folder, self.config.photo_side, count, self.config.seed, held_out)
+        self._note_data(name, made.fingerprint, f"delete {folder}, which is then made again")
         return made
 
     def _check_config(self) -> None:
@@ -204,7 +206,7 @@ class Run(RunFolder):
 
 
 def _describe_session(device: str) -> dict[str, Any]:
-    """Return what numbers may depend on beside the config, for one start of the run."""
+    """Return versions and hardware of one start of the run."""
     return {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
         "git_commit": _git_commit(),

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base.seeds import make_generator
+from dsmix_aug.nriqa.datasets.estimated_opinions import EstimatedDistortions
 from dsmix_aug.nriqa.datasets.photos import ShrunkPhotos, random_crop
 from dsmix_aug.nriqa.runs.config import LoopConfig
 from dsmix_aug.nriqa.stages.mixing import Mixer
@@ -22,12 +23,14 @@ class Batch(NamedTuple):
     """A batch.
 
     ``images``: (B, 3, S, S) uint8, distorted and mixed; ``references``: the same without distortion;
-    ``labels``: (B, classes) float32, rows sum to 1.
+    ``labels``: (B, classes) float32, rows sum to 1, or are 0 where an image has no class; ``estimates``: (B,) float32,
+    the estimated opinion of the images that have no class, NaN for the others.
     """
 
     images: Tensor
     references: Tensor
     labels: Tensor
+    estimates: Tensor
 
 
 class DistortedCrops(Dataset[Batch]):
@@ -43,6 +46,8 @@ class DistortedCrops(Dataset[Batch]):
         bank: The distortions, drawn uniformly over its classes.
         mixer: What mixes a batch; ``None``: nothing is mixed.
         seed: What the draws derive from, with the batch's number.
+        estimated_share: Share of each batch that shows what the bank does not: these images come last, are not mixed
+            and have no class but an estimated opinion.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class DistortedCrops(Dataset[Batch]):
         bank: DistortionBank,
         mixer: Mixer | None,
         seed: int,
+        estimated_share: float = 0.0,
     ) -> None:
         self.photos = list(photos)
         self.shrunk = ShrunkPhotos(photo_side)
@@ -61,16 +67,33 @@ class DistortedCrops(Dataset[Batch]):
         self.bank = bank
         self.mixer = mixer
         self.seed = seed
+        self.estimated_size = round(estimated_share * self.batch_size)
+        self.distort_otherwise = EstimatedDistortions()
 
     def __getitem__(self, number: int) -> Batch:
         generator = make_generator(self.seed, "batch", number)
-        references = torch.stack([self._draw_crop(generator) for _ in range(self.batch_size)])
+        classified = self._draw_classified(self.batch_size - self.estimated_size, generator)
+        if not self.estimated_size:
+            return classified
+        estimated = self._draw_estimated(self.estimated_size, generator)
+        return Batch(*(torch.cat(parts) for parts in zip(classified, estimated, strict=True)))
+
+    def _draw_classified(self, size: int, generator: torch.Generator) -> Batch:
+        references = self._draw_crops(size, generator)
         images, labels = self.bank(references, generator=generator)
         if self.mixer is None:
             soft_labels = F.one_hot(labels, self.bank.num_classes).to(torch.float32)
-            return Batch(images, references, soft_labels)
-        images, soft_labels, references = self.mixer(images, labels, references, generator)
-        return Batch(images, references, soft_labels)
+        else:
+            images, soft_labels, references = self.mixer(images, labels, references, generator)
+        return Batch(images, references, soft_labels, torch.full((size,), torch.nan))
+
+    def _draw_estimated(self, size: int, generator: torch.Generator) -> Batch:
+        references = self._draw_crops(size, generator)
+        images, opinions, _ = self.distort_otherwise(references, generator)
+        return Batch(images, references, torch.zeros(size, self.bank.num_classes), opinions)
+
+    def _draw_crops(self, size: int, generator: torch.Generator) -> Tensor:
+        return torch.stack([self._draw_crop(generator) for _ in range(size)])
 
     def _draw_crop(self, generator: torch.Generator) -> Tensor:
         number, flip = (int(torch.randint(limit, (), generator=generator)) for limit in (len(self.photos), 2))

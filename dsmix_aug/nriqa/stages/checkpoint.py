@@ -1,4 +1,4 @@
-"""Checkpoints: what a training loop needs to go on as if it had not been interrupted."""
+"""Checkpoints, from which a training loop continues as if it had never been interrupted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dsmix_aug.nriqa.base.files import load_tensors, save_tensors, with_remedy
 from dsmix_aug.nriqa.runs.folder import History
 
 KIND = "dsmix_aug.Checkpoint"
-#: How versions before the format was numbered called theirs.
+#: Name of the checkpoints of versions before formats were numbered.
 PICKLE = "checkpoint.pt"
 
 

@@ -26,9 +26,9 @@ from dsmix_aug.nriqa.stages.training import train
 CHECKED_PHOTOS = 8
 #: A map whose values vary less, relative to its mean, is flat: there is no pattern to predict.
 VARYING = 0.1
-#: Added to a map's mean, so that what is hardly visible does not rule the relative error.
+#: Added to a map's mean, so that hardly visible distortions do not dominate the relative error.
 STRENGTH_FLOOR = 0.01
-#: A relative squared error beyond it counts as this: a wildly wrong guess early on does not throw training.
+#: Upper bound of the relative squared error, so that very wrong predictions early on do not derail training.
 ERROR_CEILING = 10.0
 CLASSES_WEIGHT = 0.5
 
@@ -36,11 +36,10 @@ CLASSES_WEIGHT = 0.5
 class DSMObjective(nn.Module):
     """Relative squared error of the predicted DSM, 1 - its correlation with the true one, and cross-entropy of classes.
 
-    The paper's plain mean squared error is ruled by the few distortions that change pixels most; relative to the true
-    map's mean, all count alike. Pearson's correlation, over the patches of each image whose true map varies, says how
-    well the pattern is met, whatever its strength. Telling the classes apart, from the mean token and for training
-    alone, is learned sooner than either, and the map follows from the class: a darkened photo changed where it was
-    bright.
+    The paper's plain mean squared error is dominated by the few distortions that change pixels most; relative to the
+    true map's mean, all have the same weight. Pearson's correlation, over the patches of each image whose true map
+    varies, measures the pattern whatever its strength. An auxiliary classifier on the mean token (training only) speeds
+    learning: the class largely determines the map. A darkened photo, for example, changed where it was bright.
     """
 
     def __init__(self, estimator: DSMEstimator, num_classes: int) -> None:

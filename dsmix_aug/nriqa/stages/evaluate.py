@@ -16,7 +16,7 @@ from dsmix_aug.nriqa.stages.metrics import Scores, median_over_splits, score_spl
 
 
 def run_evaluate(run: Run) -> None:
-    """Write ``results.csv``: for each row and pair of datasets the median over splits of SRCC, PLCC, KRCC and RMSE."""
+    """Write ``results.csv``: for each row and pair of datasets the median over splits of its scores."""
     if run.is_finished(EVALUATE):
         return
     predictions, targets = run.predictions, run.targets
@@ -27,7 +27,7 @@ def run_evaluate(run: Run) -> None:
 
 
 def caveat(run: RunFolder) -> str:
-    """Return what goes with every number of a run: what it is worth, and what the target is."""
+    """Return the caveat printed with every number of a run: how far to trust it, and what the target is."""
     targets = "; ".join(f"{name}: {target}" for name, target in run.targets.items())
     return f"{run.remark} Target: {targets}."
 

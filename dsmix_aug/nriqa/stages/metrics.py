@@ -19,6 +19,7 @@ class Scores(NamedTuple):
 
     srcc: float
     plcc: float
+    plcc_linear: float
     krcc: float
     rmse: float
 
@@ -27,8 +28,9 @@ def score(predictions: Sequence[float] | np.ndarray, targets: Sequence[float] | 
     """Judge predictions against targets.
 
     SRCC and KRCC compare ranks (KRCC is tau-b). PLCC, and RMSE in the unit of the targets, are taken after the
-    predictions went through the 4-parameter logistic that fits them best to the targets.
-    Where predictions or targets are all equal there is no order to compare: the three correlations are NaN, and RMSE
+    predictions went through the 4-parameter logistic that fits them best to the targets; ``plcc_linear`` is that of the
+    predictions as they are.
+    Where predictions or targets are all equal there is no order to compare: the correlations are NaN, and RMSE
     is that of the best constant.
 
     Args:
@@ -54,11 +56,12 @@ def score(predictions: Sequence[float] | np.ndarray, targets: Sequence[float] | 
     if not (np.isfinite(predicted).all() and np.isfinite(target).all()):
         raise ValueError("predictions and targets should be finite, got NaN or infinity")
     if np.ptp(predicted) == 0 or np.ptp(target) == 0:
-        return Scores(np.nan, np.nan, np.nan, float(target.std()))
+        return Scores(np.nan, np.nan, np.nan, np.nan, float(target.std()))
     mapped = fit_logistic(predicted, target)
     return Scores(
         srcc=float(stats.spearmanr(predicted, target).statistic),
         plcc=float(stats.pearsonr(mapped, target).statistic) if np.ptp(mapped) > 0 else np.nan,
+        plcc_linear=float(stats.pearsonr(predicted, target).statistic),
         krcc=float(stats.kendalltau(predicted, target).statistic),
         rmse=float(np.sqrt(np.mean((mapped - target) ** 2))),
     )

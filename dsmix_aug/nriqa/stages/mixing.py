@@ -21,14 +21,16 @@ Mixer = Callable[[Tensor, Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor
 
 #: Weightings by a map that was divided by the mean DSM of its image's class.
 PER_CLASS = ("mass_per_class", "annoyance", "mass_and_area")
-#: Photos that the mean DSM of each class is measured on, and the least that it may be: maps are divided by it.
-MEASURED_PHOTOS, SMALLEST_MEAN = 24, 1e-4
+#: Number of photos that the mean DSM of each class is measured on.
+MEASURED_PHOTOS = 24
+#: Smallest mean DSM of a class, because maps are divided by it.
+SMALLEST_MEAN = 1e-4
 #: The config's weightings that are the transform's own; the others are the mass of a changed map.
 OWN_WEIGHTINGS: dict[str, mixing.Weighting] = {"mass": "mass", "retained": "retained", "area": "area"}
 
 
 def make_mixer(pretraining: Pretraining, config: Config, bank: DistortionBank, photos: Sequence[Path]) -> Mixer | None:
-    """Return what mixes the batches of a pre-training, or ``None`` where nothing is mixed.
+    """Return the mixer of a pre-training's batches, or ``None`` where nothing is mixed.
 
     Args:
         pretraining: The pre-training.
@@ -93,7 +95,7 @@ class CutAndPaste:
         mix: The transform.
         shuffled_maps: Whether labels are weighted by the map of the sample half a batch away.
         class_means: (classes,), the mean DSM of each class, which maps are divided by: a class that changes pixels
-            little then keeps its share of the label beside one that changes them much. ``None``: maps as they are.
+            little then keeps its share of the label next to one that changes them much. ``None``: maps as they are.
         annoyance: (classes,), what maps are multiplied with then, so that a region counts by how much it bothers
             people. ``None``: 1.
         area_share: Share of a patch's weight that is its area, whatever its map says.

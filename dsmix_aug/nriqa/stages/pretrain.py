@@ -31,7 +31,8 @@ from dsmix_aug.nriqa.stages.training import train
 class PretrainObjective(nn.Module):
     """Soft cross entropy of the distortion classes, plus optionally distillation, the DSM and the opinion.
 
-    The opinion of a (mixed) image is that of its classes, weighted as its soft label is: DSMix's rule for scores. Its
+    The opinion of a (mixed) image is that of its classes, weighted as its soft label is: DSMix's rule for scores; that
+    of an image without a class is the batch's estimate, and the class loss passes over such images. The opinion's
     head is linear in what the probe will read, the mean and standard deviation of each feature map, standardised.
 
     Args:
@@ -92,7 +93,9 @@ class PretrainObjective(nn.Module):
         statistics = [entry for features in maps for entry in mean_and_deviation(features, smallest_variance=1e-6)]
         predicted = self.opinion_head(torch.cat(statistics, dim=1)).squeeze(1).float()
         # Relative to the mean opinion, as the head starts near 0; a sum, as autocast would round a product of matrices.
-        return F.mse_loss(predicted, (batch.labels * (opinions - opinions.mean())).sum(1))
+        by_class = (batch.labels * (opinions - opinions.mean())).sum(1)
+        target = torch.where(batch.estimates.isnan(), by_class, batch.estimates - opinions.mean())
+        return F.mse_loss(predicted, target)
 
     def _dsm_loss(self, maps: list[Tensor], batch: Batch) -> Tensor:
         target = sensitivity_map(batch.images, batch.references, self.patch_size).as_subclass(Tensor)
@@ -153,4 +156,5 @@ def make_batches(
         bank,
         make_mixer(pretraining, config, bank, photos),
         seed=derive_seed(config.seed, "pretrain", "batches"),
+        estimated_share=config.estimated_share,
     )

@@ -39,7 +39,7 @@ class ShardBuffers:
         _copy(self._start_counters, self._counters)
 
     def end_shard(self) -> None:
-        """Take down how this shard changed the buffers."""
+        """Record how this shard changed the buffers."""
         for change, start, buffer in zip(self._changes, self._start, self._averaged, strict=True):
             change += buffer - start
 

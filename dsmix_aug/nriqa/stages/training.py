@@ -67,7 +67,7 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
         losses = {}
         buffers.begin_step()
         for shard in shards:
-            torch.manual_seed(derive_seed(run.config.seed, part, step, shard))  # dropout and the like, also if resumed
+            torch.manual_seed(derive_seed(run.config.seed, part, step, shard))  # dropout repeats after a resume
             buffers.begin_shard()
             losses[shard] = _backward(replica, next(loader), run, loop)
             buffers.end_shard()

@@ -1,6 +1,6 @@
 """CSV files as spreadsheets and scripts write them, and what of them a dataset refuses."""
 
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,7 +196,7 @@ def test_links_in_the_folder_are_followed(tmp_path, monkeypatch):
     (tmp_path / "set" / "more").symlink_to(tmp_path / "disk")
     assert len(load(tmp_path / "set", "image,score\nmore/a.png,1\n").images) == 1
     monkeypatch.chdir(tmp_path / "set")
-    assert len(load_scored_set("mine", (tmp_path / "set/scores.csv").relative_to(os.getcwd())).images) == 1
+    assert len(load_scored_set("mine", (tmp_path / "set/scores.csv").relative_to(Path.cwd())).images) == 1
 
 
 # Images that are missing ---------------------------------------------------------------------------------------------

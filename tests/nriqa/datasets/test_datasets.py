@@ -94,7 +94,7 @@ def test_live_with_a_damaged_matlab_file(tmp_path, content):
     make_live(tmp_path)
     file = tmp_path / "dmos_realigned.mat"
     file.write_bytes(file.read_bytes()[:300] if content is None else content)
-    with pytest.raises(ValueError, match=r"dmos_realigned\.mat is no MATLAB file"):
+    with pytest.raises(ValueError, match=r"dmos_realigned\.mat is not a MATLAB file"):
         load_scored_set("live", tmp_path)
 
 
@@ -142,10 +142,10 @@ def test_csiq(tmp_path, first):
 
 def test_csiq_without_its_sheet(tmp_path):
     make_csiq(tmp_path, sheet="other")
-    with pytest.raises(ValueError, match="no Excel file with the sheet all_by_image"):
+    with pytest.raises(ValueError, match="not an Excel file with the sheet all_by_image"):
         load_scored_set("csiq", tmp_path)
     (tmp_path / "csiq.DMOS.xlsx").write_text("image,dmos")
-    with pytest.raises(ValueError, match="no Excel file with the sheet all_by_image"):
+    with pytest.raises(ValueError, match="not an Excel file with the sheet all_by_image"):
         load_scored_set("csiq", tmp_path)
 
 

@@ -1,6 +1,7 @@
 """Images that the bank makes of pristine photos, scored by the opinion of their class."""
 
 import csv
+import re
 from collections import Counter
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dsmix_aug import DistortionBank
-from dsmix_aug.nriqa.datasets.opinion_photos import check_count, make_opinion_photos
+from dsmix_aug.nriqa.datasets.opinion_photos import check_counts, make_opinion_photos
 from dsmix_aug.nriqa.datasets.photo_folder import load_photo_folder
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, read_photo
 
@@ -80,7 +81,13 @@ def test_images_are_made_once_and_come_out_alike(made, photos, tmp_path):
     assert other.fingerprint != made.fingerprint
 
 
-@pytest.mark.parametrize("text", ["1", "0", "-5", "many", "2.5", ""])
+def test_held_out_images_can_be_counted_apart(photos, tmp_path):
+    count, held_out = check_counts("opinions", "20+130")
+    made = make_opinion_photos(photos, tmp_path, 384, count, seed=0, held_out=held_out)
+    assert Counter(made.split) == {"train": 20, "test": 130}
+
+
+@pytest.mark.parametrize("text", ["1", "0", "-5", "many", "2.5", "", "20+", "+20", "20+0", "0+20", "2+3+4", "a+3"])
 def test_count_is_a_number_of_images(text):
-    with pytest.raises(ValueError, match=f"opinions should be a number of images, at least 2, got '{text}'"):
-        check_count(text)
+    with pytest.raises(ValueError, match=r"opinions should be a number of images, .* got '" + re.escape(text)):
+        check_counts("opinions", text)

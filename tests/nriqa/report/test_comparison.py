@@ -26,7 +26,11 @@ def make_predictions(seeds=1, splits=(0,), noise=(0.5, 1.0), rng=None):
                 prediction = target + rng.normal(scale=spread, size=N)
                 entry = {"row": row, "trained_on": "a", "tested_on": "a", "split": split, "seed": seed}
                 images = [f"{number}.png" for number in range(N)]
-                tables.append(pd.DataFrame({**entry, "image": images, "target": target, "prediction": prediction}))
+                tables.append(
+                    pd.DataFrame(
+                        {**entry, "image": images, "content": images, "target": target, "prediction": prediction}
+                    )
+                )
     return pd.concat(tables, ignore_index=True)
 
 
@@ -52,6 +56,17 @@ def test_one_seed_is_the_bootstrap_over_images():
     assert result["srcc_difference"] == pytest.approx(difference(*samples))
     assert result["low"] == pytest.approx(low, abs=0.1 * (high - low))
     assert result["high"] == pytest.approx(high, abs=0.1 * (high - low))
+
+
+def test_images_of_one_content_are_drawn_together():
+    """Twelve copies of each photo tell no more than one does: the interval is that of single images."""
+    predictions = make_predictions()
+    copies = pd.concat([predictions.assign(image=f"{number}/" + predictions["image"]) for number in range(12)])
+    one, many = (
+        compare(table, [("dsmix", "cutmix")], replicates=400, seed=1).iloc[0] for table in (predictions, copies)
+    )
+    assert many["srcc_difference"] == pytest.approx(one["srcc_difference"], abs=1e-3)
+    assert many["high"] - many["low"] == pytest.approx(one["high"] - one["low"], rel=0.05)
 
 
 def test_seeds_are_drawn_too():

@@ -41,7 +41,7 @@ def run(tmp_path):
         )
     images = [f"a/{number}.png" for number in range(4)]
     entry = {"row": "teacher", "trained_on": "toy set", "tested_on": "toy set", "split": 0}
-    table = pd.DataFrame({**entry, "image": images, "target": [1.0, 2, 3, 4], "prediction": [0.1, 0.2, 0.3, 0.4]})
+    table = pd.DataFrame({**entry, "image": images, "content": images, "target": range(4), "prediction": range(4)})
     Predictions(table).write(run.predictions_path)
     values = {name: ["x"] if kind is str else [kind("1")] for name, kind in RESULT_COLUMNS.items()}
     write_csv(run.results_path, values)
@@ -58,7 +58,7 @@ def test_all_of_a_run_is_read(run):
     assert run.results["images"].tolist() == [1]
     assert run.seconds() == {"dsm": 1.5, "probe": 1.5, "evaluate": 1.5}
     assert run.estimator()(torch.rand(1, 3, 32, 32)).shape == (1, 2, 2)
-    assert run.remark == "Preset smoke: a few steps that show that the code runs; its figures mean nothing."
+    assert run.remark == "Preset smoke: a few steps that show that the code runs; its numbers mean nothing."
 
 
 def test_the_quality_model_of_a_row(run):
@@ -145,5 +145,5 @@ def test_no_run_and_no_json(run, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no run in "):
         RunFolder(tmp_path).config  # noqa: B018
     run.config_path.write_text("{")
-    with pytest.raises(ValueError, match=r"config.json is no JSON file"):
+    with pytest.raises(ValueError, match=r"config.json is not a JSON file"):
         RunFolder(run.folder).config  # noqa: B018

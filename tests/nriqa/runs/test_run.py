@@ -51,8 +51,11 @@ def test_without_a_teacher_nothing_is_distilled():
     config = replace(SMOKE, rows=tuple(ROWS))
     assert set(rows_of(config)) == set(ROWS)
     without = replace(config, teacher="none")
-    kept = ["no_mixing", "mixup", "cutmix", "dsmix", "dsmix_shuffled", "dsmix_dsm_head", "dsmix_from_scratch"]
-    assert list(rows_of(without)) == [*kept, "random"]
+    kept = [name for name, pretraining in PRETRAININGS.items() if pretraining.distill]
+    assert "dsmix" in kept
+    assert "dsmix_undistilled" not in kept
+    with_other_teachers = ["lite1_and_no_mixing_opinions", "lite1_and_dsmix_annoyance"]
+    assert list(rows_of(without)) == [*kept, *with_other_teachers, "random"]
     assert list(pretrainings_of(without)) == kept
     assert not any(pretraining.distill for pretraining in pretrainings_of(without).values())
     assert pretrainings_of(config) == PRETRAININGS

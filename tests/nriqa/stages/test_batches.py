@@ -36,6 +36,11 @@ def make_cut(weighting, shuffled_maps=False, class_means=None):
     return CutAndPaste(DSMix(num_classes=BANK.num_classes, weighting=weighting), shuffled_maps, class_means)
 
 
+def assert_equal(batch, other):
+    for own, others in zip(batch, other, strict=True):
+        torch.testing.assert_close(own, others, rtol=0, atol=0, equal_nan=True)
+
+
 def test_shapes_and_labels():
     batch = make_batches(make_cut("mass"))[0]
     assert batch.images.shape == batch.references.shape == (4, 3, 48, 48)
@@ -61,7 +66,7 @@ def test_without_mixing_an_image_is_its_class():
     batches = make_batches()
     for number in range(3):
         batch = batches[number]
-        for image, reference, label in zip(*batch, strict=True):
+        for image, reference, label in zip(*batch[:3], strict=True):
             assert label.max() == 1
             name, _ = BANK.decode(int(label.argmax()))
             assert (name == "pristine") == torch.equal(image, reference)
@@ -72,7 +77,7 @@ def test_a_batch_depends_on_its_number_alone():
     later = first[7]
     second[0]
     torch.manual_seed(99)
-    assert all(torch.equal(*pair) for pair in zip(later, second[7], strict=True))
+    assert_equal(later, second[7])
     assert not torch.equal(first[8].images, later.images)
     assert not torch.equal(make_batches(make_cut("mass"), seed=1)[7].images, later.images)
 
@@ -82,7 +87,7 @@ def test_workers_make_the_same_batches():
     batches = make_batches(make_cut("mass"))
     loader = DataLoader(batches, batch_size=None, sampler=range(4), num_workers=2)
     for number, batch in enumerate(loader):
-        assert all(torch.equal(*pair) for pair in zip(batch, batches[number], strict=True))
+        assert_equal(batch, batches[number])
 
 
 def test_rows_differ_in_their_labels_alone():
@@ -90,6 +95,17 @@ def test_rows_differ_in_their_labels_alone():
     assert torch.equal(mass[2].images, area[2].images)
     assert torch.equal(mass[2].references, area[2].references)
     assert any(not torch.equal(mass[number].labels, area[number].labels) for number in range(4))
+
+
+def test_a_share_of_a_batch_has_no_class_but_an_estimate():
+    """It comes last and is not mixed; the rest of the batch has classes and no estimate."""
+    loop = LoopConfig(steps=1, batch_size=10, crop_size=48, learning_rate=1e-3)
+    photos = load_skimage_photos(48).training
+    batch = DistortedCrops(photos, 96, loop, BANK, make_cut("mass"), 0, estimated_share=0.3)[0]
+    assert batch.images.shape == batch.references.shape == (10, 3, 48, 48)
+    torch.testing.assert_close(batch.labels.sum(1), torch.tensor([1.0] * 7 + [0.0] * 3))
+    assert batch.estimates[:7].isnan().all()
+    assert ((batch.estimates[7:] >= 1) & (batch.estimates[7:] <= 5)).all()
 
 
 def test_a_batch_is_one_shard():

@@ -8,13 +8,11 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from dsmix_aug.nriqa.quality_model import load_from_run
 from dsmix_aug.nriqa.runs.config import Config, Machine
+from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages import run_evaluate, run_probe
-from dsmix_aug.nriqa.stages.evaluate import read_results
-from dsmix_aug.nriqa.stages.probe import read_predictions
 
 N = 24
 
@@ -43,14 +41,14 @@ def run(tmp_path_factory) -> Run:
 
 
 def test_every_dataset_is_judged_alone_and_together(run):
-    results = read_results(run)
+    results = run.results
     pairs = set(zip(results["trained_on"], results["tested_on"], strict=True))
     sets = ("toy", "opinions")
     assert pairs == {(trained, tested) for trained in (*sets, "toy+opinions") for tested in sets}
 
 
 def test_no_content_is_on_both_sides(run):
-    predictions = read_predictions(run)
+    predictions = run.predictions.table
     together = predictions[predictions["trained_on"] == "toy+opinions"]
     alone = predictions[(predictions["trained_on"] == predictions["tested_on"])]
     for name in ("toy", "opinions"):
@@ -60,7 +58,7 @@ def test_no_content_is_on_both_sides(run):
 
 
 def test_scores_are_on_the_scale_of_the_first(run):
-    model = load_from_run(run.folder, "teacher", "toy+opinions", "cpu")
+    model = RunFolder(run.folder).quality_model("teacher", "toy+opinions")
     assert model.score_range == (10, 90)
     assert model.trained_on == "toy+opinions"
     opinions = run.scored_sets[1]
@@ -89,4 +87,4 @@ def test_bad_joint(run, joint, message):
 
 def test_a_probe_that_was_not_fitted_is_named(run):
     with pytest.raises(FileNotFoundError, match=r"dataset 'opinions\+toy'; it has: teacher-opinions, "):
-        load_from_run(run.folder, "teacher", "opinions+toy", "cpu")
+        RunFolder(run.folder).quality_model("teacher", "opinions+toy")

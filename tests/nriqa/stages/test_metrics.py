@@ -35,6 +35,7 @@ def test_plcc_and_rmse_are_those_after_the_fit_of_scipys_curve_fit(seed):
     scores = score(predictions, targets)
     assert scores.plcc == pytest.approx(stats.pearsonr(mapped, targets).statistic, abs=1e-4)
     assert scores.rmse == pytest.approx(np.sqrt(np.mean((mapped - targets) ** 2)), rel=1e-4)
+    assert scores.plcc_linear == pytest.approx(np.corrcoef(predictions, targets)[0, 1])
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -53,7 +54,7 @@ def test_a_straight_line_is_a_limit_that_is_reached():
 
 def test_scores_of_a_perfect_and_of_an_inverted_prediction():
     targets = np.arange(20.0)
-    assert score(targets, targets)[:3] == pytest.approx((1, 1, 1), abs=1e-3)
+    assert score(targets, targets)[:4] == pytest.approx((1, 1, 1, 1), abs=1e-3)
     inverted = score(-targets, targets)
     assert (inverted.srcc, inverted.krcc) == (-1, -1)
     assert inverted.plcc == pytest.approx(1, abs=1e-3)  # the logistic may fall

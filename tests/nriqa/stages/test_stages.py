@@ -41,7 +41,8 @@ def batch():
     generator = torch.Generator().manual_seed(0)
     references = torch.randint(0, 256, (6, 3, 40, 40), dtype=torch.uint8, generator=generator)
     images = torch.randint(0, 256, (6, 3, 40, 40), dtype=torch.uint8, generator=generator)
-    return Batch(images, references, torch.rand(6, 5, generator=generator).softmax(1))
+    labels = torch.rand(6, 5, generator=generator).softmax(1)
+    return Batch(images, references, labels, torch.full((6,), torch.nan))
 
 
 def test_dsm_losses_are_relative_error_and_correlation_with_the_true_map(batch):
@@ -105,6 +106,23 @@ def test_opinion_of_a_mixed_image_is_mixed_as_its_label_is(batch):
     assert losses["opinion"].item() == pytest.approx(0.5 * np.mean((predicted - target) ** 2), rel=0.01)
     losses["opinion"].backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+def test_an_image_without_a_class_has_the_estimated_opinion(batch):
+    """The class loss passes over it."""
+    torch.manual_seed(0)
+    opinions = torch.tensor([4.6, 1.3, 2.0, 3.5, 4.0])
+    objective = PretrainObjective(Tiny(8), 5, None, 8, dsm_weight=0.0, opinions=opinions)
+    labels, estimates = batch.labels.clone(), batch.estimates.clone()
+    labels[4:] = 0
+    estimates[4:] = torch.tensor([1.2, 3.9])
+    losses = objective(batch._replace(labels=labels, estimates=estimates))
+    known = torch.cat([batch.labels[:4] @ opinions, estimates[4:]])
+    as_class = batch._replace(labels=torch.zeros(6, 5), estimates=known)
+    assert losses["opinion"].item() == pytest.approx(objective(as_class)["opinion"].item(), rel=1e-4)
+    logits = objective.classifier(objective.backbone(batch.images / 255)[-1].mean((2, 3)))
+    expected = -(labels * logits.log_softmax(1)).sum(1).sum() / 6
+    assert losses["classes"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_opinions_are_known():
@@ -213,6 +231,7 @@ def test_summary_is_the_median_over_splits():
                 "tested_on": "toy",
                 "split": split,
                 "image": [f"{split}_{number}.png" for number in range(30)],
+                "content": [f"{split}_{number}" for number in range(30)],
                 "target": rng.random(30),
                 "prediction": rng.random(30),
             }

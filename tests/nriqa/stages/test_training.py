@@ -28,6 +28,7 @@ from dsmix_aug.nriqa.stages.checkpoint import read_checkpoint
 from dsmix_aug.nriqa.stages.training import schedule, train
 
 LOOP = LoopConfig(steps=10, batch_size=8, crop_size=4, learning_rate=1e-2, checkpoint_every=3)
+KILLED_LOOP = replace(LOOP, steps=4000, checkpoint_every=1, shards=2)
 
 
 class Noise(Dataset):
@@ -45,7 +46,7 @@ class Noise(Dataset):
         generator = torch.Generator().manual_seed(step)
         images = torch.rand(self.loop.batch_size, 3, 4, 4, generator=generator)
         images = images[shard * self.size : (shard + 1) * self.size]
-        return Batch(images, images, images.mean((2, 3)))
+        return Batch(images, images, images.mean((2, 3)), torch.full((len(images),), torch.nan))
 
 
 class Objective(nn.Module):
@@ -117,18 +118,14 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the children use one thread
-@pytest.mark.usefixtures("one_thread")
-def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
-    """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
-    loop = replace(LOOP, checkpoint_every=1, shards=2)
-    checkpoint = tmp_path / "killed" / "part" / "checkpoint.safetensors"
+def train_and_kill(folder: Path) -> None:
+    """Start a training ten times, and kill it at a random moment after its first new checkpoint."""
+    torch.set_num_threads(1)  # threads and forks do not go together
+    checkpoint = folder / "part" / "checkpoint.safetensors"
     draw = random.Random(0)
     for _ in range(10):
         before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
-        process = multiprocessing.get_context("fork").Process(
-            target=train_all, args=(tmp_path / "killed", Normed(), replace(loop, steps=4000))
-        )
+        process = multiprocessing.get_context("fork").Process(target=train_all, args=(folder, Normed(), KILLED_LOOP))
         process.start()
         while process.is_alive() and not (checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before):
             time.sleep(0.001)
@@ -136,13 +133,24 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
+    """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
+    checkpoint = tmp_path / "killed" / "part" / "checkpoint.safetensors"
+    # In a process of its own: once autograd has run in a process, its forks cannot train.
+    code = "import pathlib, sys, test_training; test_training.train_and_kill(pathlib.Path(sys.argv[1]))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(tmp_path / "killed")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
     resumed, unbroken = Normed(), Normed()
     steps = len(read_checkpoint(checkpoint, resumed, torch.optim.AdamW(resumed.parameters()))) + 2
-    loop = replace(loop, steps=4000)
     with pytest.raises(KeyboardInterrupt):
-        train_all(tmp_path / "killed", resumed, loop, fails_at=2 * steps)
+        train_all(tmp_path / "killed", resumed, KILLED_LOOP, fails_at=2 * steps)
     with pytest.raises(KeyboardInterrupt):
-        train_all(tmp_path / "unbroken", unbroken, loop, fails_at=2 * steps)
+        train_all(tmp_path / "unbroken", unbroken, KILLED_LOOP, fails_at=2 * steps)
     logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("killed", "unbroken")]
     assert logs[0] == logs[1]
     assert len(logs[0].splitlines()) == steps

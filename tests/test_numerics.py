@@ -1,0 +1,92 @@
+"""Numbers at their limits: half precision, large maps, extreme alphas, ties and constants; oracles are SciPy and sums."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from factories import distorted_pair, random_images
+
+from dsmix_aug import DistortionBank, DSMix, Reference, functional, sensitivity_map
+from dsmix_aug.mixing.boxes import draw_lambda
+from dsmix_aug.nriqa.stages.metrics import correlations
+
+#: Half of the distance between numbers just below 1: what rounding a result to the dtype may change.
+HALF = {torch.float16: 2.0**-12, torch.bfloat16: 2.0**-9}
+half_dtypes = pytest.mark.parametrize("dtype", list(HALF), ids=str)
+
+
+@half_dtypes
+@pytest.mark.parametrize("name", list(DistortionBank()))
+def test_half_precision_only_rounds_what_float32_gives(dtype, name):
+    distortion = DistortionBank()[name]
+    images = random_images(2, 3, 48, 50).to(dtype)
+    draws = [distortion.draw(torch.Generator().manual_seed(seed)) for seed in range(2)]
+    for level in range(1, 6):
+        result = distortion.distort_batch(images, [level, level], draws)
+        exact = distortion.distort_batch(images.float(), [level, level], draws)
+        torch.testing.assert_close(result.float(), exact, rtol=0, atol=HALF[dtype])
+
+
+@half_dtypes
+def test_half_precision_maps_are_those_of_float32(dtype):
+    images, references = (image.to(dtype) for image in distorted_pair())
+    dsm = sensitivity_map(images, references)
+    assert dsm.dtype == torch.float32
+    torch.testing.assert_close(dsm, sensitivity_map(images.float(), references.float()), rtol=1e-6, atol=1e-7)
+
+
+@half_dtypes
+@pytest.mark.parametrize("weighting", ["mass", "retained", "area"])
+def test_half_precision_batches_are_mixed_as_in_float32(dtype, weighting):
+    images, references = (image.to(dtype) for image in distorted_pair())
+    labels = torch.rand(4, 5).softmax(1).to(dtype)
+    mix = DSMix(weighting=weighting, box="sample")
+    results = []
+    for convert in (lambda x: x, lambda x: x.float()):
+        torch.manual_seed(3)
+        results.append(mix(convert(images), convert(labels), Reference(convert(references))))
+    (mixed, soft, _), (exact, exact_soft, _) = results
+    assert torch.equal(mixed.float(), exact)
+    assert soft.dtype == dtype
+    torch.testing.assert_close(soft.float(), exact_soft, rtol=0, atol=HALF[dtype] + 1e-6)
+
+
+def test_the_mass_of_a_large_map_is_exact():
+    """A map of 8,192x8,192: float64 sums of float32 values against exact integer arithmetic."""
+    side, patch_size = 8192, 1
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(1, side, side, generator=generator).repeat(2, 1, 1)
+    boxes = torch.tensor([[1000, 3000, 5000, 7000]])
+    _, _, lam = functional.dsmix(
+        torch.zeros(2, 1, side, side, dtype=torch.uint8), torch.eye(2), maps, boxes, torch.tensor([1, 0]),
+        patch_size=patch_size,
+    )  # fmt: skip
+    units = (maps[0].double() * 2**24).to(torch.int64)  # torch.rand gives multiples of 2**-24
+    inside = int(units[3000:7000, 1000:5000].sum())
+    assert lam[0] == pytest.approx(float(Fraction(int(units.sum()) - inside, int(units.sum()))), rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("side", [4096, 4099])
+def test_the_error_of_a_large_image_is_that_of_float64(side):
+    """One patch over the whole image: 16.8 million differences in float32."""
+    images, references = (random_images(1, 1, side, side, seed=seed) for seed in (0, 1))
+    exact = (images.double() - references.double()).abs().mean()
+    assert float(sensitivity_map(images, references, side)) == pytest.approx(float(exact), rel=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e-2, 0.2, 1.0, 5.0, 100.0, 1e3])
+def test_lambda_is_drawn_from_beta(alpha):
+    drawn = np.array(draw_lambda(4000, alpha, torch.Generator().manual_seed(1)))
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    # float32 has no numbers between 1 - 6e-8 and 1: with a small alpha many draws lie there.
+    ends = (drawn < 1e-6) | (drawn > 1 - 1e-6)
+    expected = scipy.stats.beta.cdf(1e-6, alpha, alpha) * 2
+    assert ends.mean() == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / len(drawn)) + 1e-9)
+    inner = drawn[~ends]
+    if len(inner) > 50:
+        low, high = scipy.stats.beta.cdf([1e-6, 1 - 1e-6], alpha, alpha)
+        test = scipy.stats.kstest(inner, lambda x: (scipy.stats.beta.cdf(x, alpha, alpha) - low) / (high - low))
+        assert test.pvalue > 1e-3
