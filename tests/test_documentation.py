@@ -123,27 +123,7 @@ def test_faq_has_messages():
     assert all(blocks for _, blocks in questions())
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize(
-    "word",
-    [
-        "resume",
-        "lightning",
-        "citation",
-        "FAQ",
-        "changelog",
-        "contributing",
-        "troubleshooting",
-        "hugging",
-        "kornia",
-        "ARNIQA",
-        "MATLAB",
-        "pyiqa",
-    ],
-)
-=======
 @pytest.mark.parametrize("word", SEARCHED)
->>>>>>> wt-k1
 def test_words_that_people_search_are_there(word: str):
     pages = (*(ROOT / "docs").glob("*.rst"), *(ROOT / "docs/guides").glob("*.rst"))
     assert any(re.search(rf"\b{word}\b", page.read_text(encoding="utf-8"), re.IGNORECASE) for page in pages)
