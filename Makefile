@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: pipeline test test-fast test-floors test-newest coverage cuda lint types docs benchmarks wheel clean
+.PHONY: pipeline test test-fast fuzz long-run test-floors test-newest coverage cuda lint types docs benchmarks wheel clean
 .PRECIOUS: $(VENV)/.installed-%
 
 pipeline: $(VENV)/.installed-examples
@@ -15,6 +15,16 @@ test: $(VENV)/.installed-test
 
 test-fast: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+# For hours: many examples of each property and mutated files of each format, and dozens of ends of a run at any write.
+fuzz: export DSMIX_FUZZ ?= 20000
+fuzz: export DSMIX_AUG_KILLS ?= 30
+fuzz: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz tests/nriqa/datasets/test_photo_fuzz.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -k "ended_and_started or kills_change_nothing"
+
+long-run: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/long_run.py --batches 20000 --photos 10000
 
 coverage: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov=dsmix_aug --cov-report=term:skip-covered

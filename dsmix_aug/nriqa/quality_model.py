@@ -27,9 +27,6 @@ from dsmix_aug.weights import find_weights
 
 #: Photos are scored at this shorter side in px: the size of the photos whose scores the shipped model was fitted to.
 WORKING_SIDE = 512
-#: Smaller images run in float32: bfloat16 convolutions whose map is one pixel wide, as oneDNN has them on the CPU, have
-#: given NaN now and then.
-SMALLEST_AUTOCAST_SIDE = 64
 #: The entries of a file other than the row and the probe.
 DESCRIPTION = ("backbone", "teacher", "target", "trained_on", "remark", "score_range", "autocast")
 
@@ -143,8 +140,7 @@ class QualityModel(nn.Module):
         return self._score(pool_features, images)
 
     def _score(self, pool: Callable[..., Tensor], images: Tensor) -> Tensor:
-        autocast = self.autocast and min(images.shape[-2:]) >= SMALLEST_AUTOCAST_SIDE
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
             pooled = [pool(network, images, self.row.last_layer_only) for network in self._networks_for_inference()]
         with torch.autocast(images.device.type, enabled=False):  # a score needs more than the 8 bits of bfloat16
             return self.probe(torch.cat(pooled, dim=1).to(self.probe.intercept.dtype))

@@ -119,7 +119,7 @@ image_format = options("--format", "jpg", "png", "gif")
 
 
 @given(arguments(photos, output, types, levels, grid, image_format, size, seed, force, junk))
-@fuzz()
+@fuzz(0.4)
 def test_distort(world, argv):
     run(world, "distort", argv)
 
@@ -129,7 +129,7 @@ def test_distort(world, argv):
     options("--compose", "1-2", "2", "3-1", "0-1", "1-99"), image_format, size, seed,
     options("--workers", "1", "2", "0"), force, junk,
 ))  # fmt: skip
-@fuzz(0.4)
+@fuzz(0.2)
 def test_make_dataset(world, argv):
     run(world, "make-dataset", argv)
 
@@ -137,7 +137,7 @@ def test_make_dataset(world, argv):
 @given(
     arguments(photos, output, options("--patch-size", "16", "1", "0", "99999", "x"), weights, top, device, force, junk)
 )
-@fuzz(2)
+@fuzz(0.6)
 def test_map(world, argv):
     run(world, "map", argv)
 
@@ -146,7 +146,7 @@ def test_map(world, argv):
     photos, options("--csv", "@out/scores.csv", "-", "@text.txt"), options("--json", "@out/scores.json", "-"),
     options("--maps", "@out/maps", "@text.txt"), options("--run", "@nowhere", "@photos"), weights, top, device, junk,
 ))  # fmt: skip
-@fuzz(0.4)
+@fuzz(0.2)
 def test_score(world, argv):
     run(world, "score", argv)
 

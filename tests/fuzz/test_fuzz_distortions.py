@@ -175,7 +175,7 @@ anything = st.one_of(st.none(), st.integers(-2, 7), st.text(max_size=3), st.floa
     st.one_of(st.sampled_from(["clip", "kadis"]), anything),
     st.one_of(st.none(), anything, st.dictionaries(names, st.lists(st.floats(), max_size=5), max_size=2)),
 )
-@fuzz(4)
+@fuzz(2)
 def test_settings_of_a_bank(distortions, chosen, mode, opinions):
     words = ("distortions", "levels", "range_mode", "opinions")
     bank = call(

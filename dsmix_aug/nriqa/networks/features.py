@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ SCALES = (1.0, 0.5)
 STATISTICS = 2
 #: A feature map of no more variance counts as flat: the gradient of a square root is infinite at 0.
 FLAT_VARIANCE = 1e-30
+#: Images of a shorter side below this many px run in float32: bfloat16 convolutions of maps that are 1 px wide give NaN
+#: now and then on the CPU.
+SMALLEST_AUTOCAST_SIDE = 64
 #: Upper bounds of a batch, so that a folder of camera photos fits into memory; one image may exceed the pixel bound.
 BATCH_SIZE, BATCH_PIXELS = 16, 2**22
 #: A photo of more pixels than a tile with its margins is scored in tiles: their side in px, and how much of their
@@ -39,10 +43,12 @@ def pool_features(backbone: nn.Module, images: Tensor, last_map_only: bool = Fal
         last_map_only: Whether only the last feature map is pooled: (B, 4 * channels[-1]).
     """
     pooled: list[Tensor] = []
-    for scale in SCALES:
-        maps = backbone(_scale(images, scale))
-        for features in maps[-1:] if last_map_only else maps:
-            pooled += mean_and_deviation(features)
+    is_thin = min(images.shape[-2:]) < SMALLEST_AUTOCAST_SIDE
+    with torch.autocast(images.device.type, enabled=False) if is_thin else nullcontext():
+        for scale in SCALES:
+            maps = backbone(_scale(images, scale))
+            for features in maps[-1:] if last_map_only else maps:
+                pooled += mean_and_deviation(features)
     return torch.cat(pooled, dim=1)
 
 
