@@ -131,7 +131,7 @@ class QualityModel(nn.Module):
             return list(self.networks)
         if not self._folded:
             with torch.no_grad():
-                self._folded = [network.folded() for network in self.networks]
+                self._folded = [network.folded() for network in self.networks]  # type: ignore[operator]  # torch has it untyped
         return self._folded
 
     def forward(self, images: Tensor) -> Tensor:
