@@ -19,6 +19,9 @@ from pathlib import Path
 from dsmix_aug.cli._arguments import TOP_PREDICTED, add_device, add_force, add_top, parse_count
 from dsmix_aug.cli._photos import add_photos_argument
 
+#: The quality model's WORKING_SIDE, here so that the help needs no torch.
+WORKING_SIDE = 512
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``score``."""
@@ -42,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--working-side",
         type=parse_working_side,
-        default=512,
+        default=WORKING_SIDE,
         metavar="PX",
         help="shrink photos whose shorter side is larger to this one, or 'original' to score all at their own size, "
-        "which takes long for large photos (default: 512)",
+        f"which takes long for large photos (default: {WORKING_SIDE})",
     )
     add_device(model)
     add_force(parser)

@@ -13,6 +13,8 @@ import torch
 from cli_helpers import read_files, read_image, run_command, run_main, save_photo
 from PIL import Image
 
+from dsmix_aug.cli import score
+from dsmix_aug.nriqa import quality_model
 from dsmix_aug.nriqa.quality_model import QualityModel
 from dsmix_aug.weights import FOLDER
 
@@ -110,6 +112,10 @@ def test_the_working_side(tmp_path, capsys):
     shrunk, original = model.score([tmp_path / "photo.png"]), model(read_image(tmp_path / "photo.png")[None] / 255)
     assert scores == pytest.approx({"512": shrunk.item(), "original": original.item()}, abs=2e-3)
     assert scores["512"] != scores["original"]
+
+
+def test_the_default_is_that_of_the_model():
+    assert score.WORKING_SIDE == quality_model.WORKING_SIDE
 
 
 @pytest.mark.parametrize("side", ["0", "-3", "large", "1.5"])

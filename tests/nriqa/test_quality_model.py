@@ -134,7 +134,7 @@ class TestCall:
             (np.zeros((1, 3, 8, 8)), TypeError, "images should be a tensor, got ndarray"),
             (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, r"images should be float in \[0, 1\]"),
             (torch.zeros(3, 8, 8), ValueError, r"images should have shape \(B, 3, H, W\)"),
-            (torch.zeros(1, 1, 8, 8), ValueError, r"images should have shape \(B, 3, H, W\)"),
+            (torch.zeros(1, 1, 8, 8), ValueError, r"images should have 3 channels, got 1 in shape \(1, 1, 8, 8\)"),
             (torch.full((1, 3, 8, 8), 1.01), ValueError, r"values should lie in \[0, 1\], got \[1.01, 1.01\]"),
             (torch.full((1, 3, 8, 8), np.nan), ValueError, r"values should lie in \[0, 1\], got \[nan, nan\]"),
             (
