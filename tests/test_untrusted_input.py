@@ -91,5 +91,7 @@ def test_the_search_finds_what_it_should(line):
 
 
 def test_the_search_leaves_harmless_calls_alone():
-    source = "model.eval()\nnp.load(path)\ntorch.load(path, weights_only=True)\nre.compile(text)\nsubprocess.run([name])"
+    source = (
+        "model.eval()\nnp.load(path)\ntorch.load(path, weights_only=True)\nre.compile(text)\nsubprocess.run([name])"
+    )
     assert not forbidden_calls(ast.parse(source))
