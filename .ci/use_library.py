@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 import dsmix_aug
 from dsmix_aug import DistortionBank, DSMEstimator, DSMix, RandomDistortion, Reference, sensitivity_map
 
-for package in ("timm", "sklearn", "pandas", "matplotlib", "tqdm", "pytest"):
+for package in ("timm", "sklearn", "pandas", "matplotlib", "pytest"):
     assert find_spec(package) is None, f"{package} is here: this environment should hold only the run-time dependencies"
 
 torch.manual_seed(0)

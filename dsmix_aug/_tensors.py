@@ -34,8 +34,3 @@ def wrap_like(tensor: Tensor, like: Tensor) -> Tensor:
         return tensor
     own_wrap = getattr(type(like), "wrap", None)  # older torchvision drops the metadata of foreign classes
     return tv_tensors.wrap(tensor, like=like) if own_wrap is None else own_wrap(tensor, like)
-
-
-def to_float(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 in [0, 1]."""
-    return images.to(torch.float32).div_(255)

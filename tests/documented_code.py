@@ -85,8 +85,8 @@ def run_command(words: list[str]) -> tuple[int, str]:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             try:
                 code = dsmix_aug_command(words[1:])
-            except SystemExit as exit:
-                code = int(exit.code or 0)
+            except SystemExit as stop:
+                code = int(stop.code or 0)
         return code, output.getvalue()
     start = {"python": [sys.executable], "torchrun": TORCHRUN}.get(words[0], words[:1])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 import dsmix_aug
 from dsmix_aug import DistortionBank
@@ -50,7 +49,7 @@ def test_public_names_are_those_of_the_design():
 
 def test_library_imports_without_the_extras():
     blocked = extras()
-    assert {"timm", "sklearn", "pandas", "tqdm", "matplotlib", "pytest"} <= blocked
+    assert {"timm", "sklearn", "pandas", "matplotlib", "pytest"} <= blocked
     files = [path.relative_to(ROOT) for path in (ROOT / "dsmix_aug").rglob("*.py")]
     modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files]
     above = ("dsmix_aug.nriqa", "dsmix_aug.cli", "dsmix_aug.__main__")

@@ -34,14 +34,16 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 13), layout="constraine
 cell = picture.shape[0] / len(bank)
 left.imshow(picture)
 left.set_yticks([cell * (i + 0.5) for i in range(len(bank))], list(bank))
-left.set_xticks([cell * (i + 0.5) for i in range(5)], [f"level {i}" for i in range(1, 6)])
+left.set_xticks([cell * (i + 0.5) for i in range(5)], range(1, 6))
 heat = right.imshow(opinions, vmin=1, vmax=5, cmap="RdYlGn")
-right.set_xticks(range(5), [f"level {i}" for i in range(1, 6)])
+right.set_xticks(range(5), range(1, 6))
 right.set_yticks([])
 for row, scores in enumerate(opinions.tolist()):
     for column, score in enumerate(scores):
         right.text(column, row, f"{score:.2f}", ha="center", va="center")
 for axes in (left, right):
+    axes.set_xlabel("level")
+    axes.xaxis.set_label_position("top")
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

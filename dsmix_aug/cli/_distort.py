@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dsmix_aug._progress import Progress
 from dsmix_aug.cli._messages import complain_of_photos, printable
 from dsmix_aug.cli._output import check_absent, write_image
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems, why_unreadable
-from dsmix_aug.cli._progress import Progress
 from dsmix_aug.cli._read import read_at_size
 from dsmix_aug.cli._sheet import draw_sheet
 from dsmix_aug.cli._types import check_levels, make_bank

@@ -17,6 +17,7 @@ import torch
 import torchvision
 from torch.utils.data import DataLoader, Subset
 
+from dsmix_aug._progress import Progress
 from dsmix_aug._version import __version__
 from dsmix_aug.cli._csv import write_csv
 from dsmix_aug.cli._dataset_images import Outcome, PhotoImages
@@ -24,7 +25,6 @@ from dsmix_aug.cli._dataset_plan import COLUMNS, Plan
 from dsmix_aug.cli._dataset_readme import describe
 from dsmix_aug.cli._messages import complain_of_photos, printable
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems
-from dsmix_aug.cli._progress import Progress
 from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, fingerprint, read_json, write_json, write_text
 from dsmix_aug.nriqa.base.lock import NAME as LOCK
 from dsmix_aug.nriqa.base.lock import lock_folder

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
-from dsmix_aug._tensors import to_float
 from dsmix_aug.cli._arguments import TOP_MEASURED, TOP_PREDICTED
 from dsmix_aug.cli._heat_map import draw_heat_map
 from dsmix_aug.cli._messages import printable
@@ -18,7 +16,7 @@ from dsmix_aug.cli._output import check_absent, write_array, write_image
 from dsmix_aug.maps.estimator import DSMEstimator
 from dsmix_aug.maps.sensitivity import sensitivity_map
 from dsmix_aug.nriqa.base.devices import check_device
-from dsmix_aug.photos.reader import read_photo
+from dsmix_aug.photos.reader import read_photo, read_shrunk, to_float
 
 #: The estimator sees photos shrunk to this shorter side in px: it was trained on small ones.
 PREDICTED_SIDE = 384
@@ -76,9 +74,7 @@ def predict_map(estimator: DSMEstimator, path: Path) -> MappedPhoto:
     Raises:
         OSError: If the photo cannot be read.
     """
-    photo = read_photo(path)
-    if min(photo.shape[-2:]) > PREDICTED_SIDE:
-        photo = F.resize(photo, [PREDICTED_SIDE], antialias=True)
+    photo = read_shrunk(path, PREDICTED_SIDE)
     with torch.no_grad():
         predicted = estimator(to_float(photo).unsqueeze(0).to(next(estimator.parameters()).device))[0].cpu()
     return MappedPhoto(photo, predicted, estimator.patch_size)

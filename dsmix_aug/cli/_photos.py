@@ -67,7 +67,10 @@ def output_stems(photos: Iterable[Photo]) -> list[str]:
 
 def why_unreadable(photo: Photo, error: Exception) -> str:
     """Return what was wrong with a photo, without the path in front of it."""
-    return str(error).removeprefix(f"{photo.path} cannot be read: ").removeprefix(f"{photo.path}: ")
+    text = str(error)
+    for start in (" cannot be read: ", " cannot be scored: ", ": "):
+        text = text.removeprefix(f"{photo.path}{start}")
+    return text
 
 
 def _read_stdin() -> list[Path]:

@@ -9,23 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-
-from dsmix_aug._tensors import to_float
+from dsmix_aug._progress import Progress
 from dsmix_aug.cli._csv import print_csv, write_csv
-from dsmix_aug.cli._heat_map import draw_heat_map
-from dsmix_aug.cli._map import predict_map
 from dsmix_aug.cli._messages import complain_of_photos, printable
 from dsmix_aug.cli._output import check_absent, write_image
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems, why_unreadable
-from dsmix_aug.cli._progress import Progress
-from dsmix_aug.maps.estimator import DSMEstimator
 from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import write_text
 from dsmix_aug.nriqa.quality_model import QualityModel
-from dsmix_aug.photos.reader import read_photo
 
 if TYPE_CHECKING:
+    from dsmix_aug.maps.estimator import DSMEstimator
     from dsmix_aug.nriqa.runs.folder import RunFolder
 
 QUALITY_MODEL, ESTIMATOR = "quality_model-", "dsm_estimator-"
@@ -59,7 +53,7 @@ def score_photos(args: argparse.Namespace) -> int:
     model = load_model(args)
     estimator = load_map_estimator(args) if args.maps else None
 
-    scores, failed = score_readable(model, listed)
+    scores, failed = score_readable(model, listed, args.working_side)
     mean_dsm = None
     if estimator is not None:
         if table not in (None, "-"):  # kept whatever happens to the maps
@@ -86,6 +80,8 @@ def _open_run(folder: Path) -> RunFolder:
 
 def load_map_estimator(args: argparse.Namespace) -> DSMEstimator:
     """Return the DSM estimator that ``--run`` or ``--weights`` names."""
+    from dsmix_aug.maps.estimator import DSMEstimator  # takes more packages than scoring does
+
     if args.run:
         return _open_run(args.run).estimator(args.device)
     return DSMEstimator.from_pretrained(find_weights(args.weights, ESTIMATOR)).to(args.device)
@@ -117,24 +113,28 @@ def find_weights(given: str, kind: str) -> str | Path:
     return estimator
 
 
-def score_readable(model: QualityModel, listed: Sequence[Photo]) -> tuple[dict[Photo, float], list[tuple[str, str]]]:
-    """Return the scores of the photos that can be read, and the others' paths, each with why."""
+def score_readable(
+    model: QualityModel, listed: Sequence[Photo], working_side: int | None
+) -> tuple[dict[Photo, float], list[tuple[str, str]]]:
+    """Return the scores of the photos that can be scored, and the others' paths, each with why."""
     scores: dict[Photo, float] = {}
     failed = []
-    with Progress("score", len(listed)) as progress, torch.no_grad():
-        for photo in listed:
-            try:
-                image = to_float(read_photo(photo.path)).unsqueeze(0)
-            except OSError as error:
-                failed.append((str(photo.path), why_unreadable(photo, error)))
+    each = model.score_each([photo.path for photo in listed], working_side)
+    with Progress("score", len(listed)) as progress:
+        for photo, score in zip(listed, each, strict=True):
+            if isinstance(score, OSError):
+                failed.append((str(photo.path), why_unreadable(photo, score)))
             else:
-                scores[photo] = float(model(image.to(model.device)))
+                scores[photo] = score
             progress.advance()
     return scores, failed
 
 
 def draw_maps(estimator: DSMEstimator, files: Sequence[tuple[Path, Path]], top: float) -> list[float]:
     """Write the heat map of each photo, given with the path of its picture, and return the maps' means."""
+    from dsmix_aug.cli._heat_map import draw_heat_map
+    from dsmix_aug.cli._map import predict_map
+
     means = []
     with Progress("draw maps", len(files)) as progress:
         for photo, picture in files:

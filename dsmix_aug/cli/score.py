@@ -16,7 +16,7 @@ import argparse
 import os
 from pathlib import Path
 
-from dsmix_aug.cli._arguments import TOP_PREDICTED, add_device, add_force, add_top
+from dsmix_aug.cli._arguments import TOP_PREDICTED, add_device, add_force, add_top, parse_count
 from dsmix_aug.cli._photos import add_photos_argument
 
 
@@ -39,8 +39,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--run", type=Path, metavar="RUN", help="folder of a finished run to use instead of weights")
     model.add_argument("--row", help="whose features to use, of a run (default: its first row)")
     model.add_argument("--dataset", help="whose scores to predict, of a run (default: the first by name)")
+    model.add_argument(
+        "--working-side",
+        type=parse_working_side,
+        default=512,
+        metavar="PX",
+        help="shrink photos whose shorter side is larger to this one, or 'original' to score all at their own size, "
+        "which takes long for large photos (default: 512)",
+    )
     add_device(model)
     add_force(parser)
+
+
+def parse_working_side(text: str) -> int | None:
+    """Return the shorter side in px that photos are scored at, ``None`` for ``original``.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is something else.
+    """
+    return None if text == "original" else parse_count(text)
 
 
 def run(args: argparse.Namespace) -> int:

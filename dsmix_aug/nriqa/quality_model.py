@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dsmix_aug._checks import check_network_input
+from dsmix_aug._checks import check_integer, check_network_input
 from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import save_tensors
-from dsmix_aug.nriqa.datasets.photos import to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone
-from dsmix_aug.nriqa.networks.features import photo_batches, pool_features
+from dsmix_aug.nriqa.networks.features import pool_features, pool_photo
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe, ProbeLayer
 from dsmix_aug.nriqa.networks.row import Row, teacher_of
 from dsmix_aug.nriqa.quality_model_file import KIND, ROW_ENTRIES, read_quality_model
+from dsmix_aug.photos.ahead import THREADS, read_ahead
+from dsmix_aug.photos.reader import read_photo, read_shrunk
 from dsmix_aug.weights import find_weights
 
+#: Photos are scored at this shorter side in px: the size of the photos whose scores the shipped model was fitted to.
+WORKING_SIDE = 512
+#: Smaller images run in float32: bfloat16 convolutions whose map is one pixel wide, as oneDNN has them on the CPU, have
+#: given NaN now and then.
+SMALLEST_AUTOCAST_SIDE = 64
 #: The entries of a file other than the row and the probe.
 DESCRIPTION = ("backbone", "teacher", "target", "trained_on", "remark", "score_range", "autocast")
 
@@ -34,8 +43,12 @@ class QualityModel(nn.Module):
     clipped passes none. The networks are frozen and stay in eval mode.
 
     Under autocast (see below) a score differs from float32's by some thousandths of the scores' range; set
-    ``model.autocast = False`` to compute in float32, as for exact gradients or an export. A surrounding autocast of the
-    caller's changes nothing.
+    ``model.autocast = False`` to compute in float32, as for exact gradients or an export. Images with a side of less
+    than 64 px are always computed in float32. A surrounding autocast of the caller's changes nothing.
+
+    Batch norms are folded into convolutions for speed, in a copy of the networks that is made when it is first needed,
+    and anew after ``model.to(...)`` and ``load_state_dict``. While a parameter of the networks requires a gradient they
+    run as they are.
 
     Args:
         row: Whose features it uses.
@@ -84,6 +97,7 @@ class QualityModel(nn.Module):
         self.autocast = autocast
         self.networks = nn.ModuleList(networks)
         self.probe = ProbeLayer(probe)
+        self._folded: list[Backbone] = []
         self.requires_grad_(False).eval()
 
     def __repr__(self) -> str:
@@ -101,31 +115,94 @@ class QualityModel(nn.Module):
         """Do nothing: the networks stay in eval mode, also within a model that is trained."""
         return super().train(False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> QualityModel:
+        self._folded = []  # behind .to(), .double() and the like
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._folded = []
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def _networks_for_inference(self) -> Sequence[Any]:
+        if torch.compiler.is_compiling():
+            return list(self.networks)
+        if any(parameter.requires_grad for parameter in self.networks.parameters()):
+            self._folded = []
+            return list(self.networks)
+        if not self._folded:
+            with torch.no_grad():
+                self._folded = [cast(Backbone, network).folded() for network in self.networks]
+        return self._folded
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores of images; see the class for shapes and errors."""
         check_network_input(images)
         if images.device != self.device:
             raise ValueError(f"images should be on the model's device {self.device}, got {images.device}")
         images = images.to(self.probe.intercept.dtype)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
-            pooled = [pool_features(network, images, self.row.last_layer_only) for network in self.networks]
-        with torch.autocast(images.device.type, enabled=False):  # a score needs more than the 8 bits of bfloat16
-            return self.probe(torch.cat(pooled, dim=1).to(images.dtype))
+        return self._score(pool_features, images)
 
-    @torch.no_grad()
-    def score(self, photos: Sequence[str | os.PathLike[str]]) -> np.ndarray:
+    def _score(self, pool: Callable[..., Tensor], images: Tensor) -> Tensor:
+        autocast = self.autocast and min(images.shape[-2:]) >= SMALLEST_AUTOCAST_SIDE
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
+            pooled = [pool(network, images, self.row.last_layer_only) for network in self._networks_for_inference()]
+        with torch.autocast(images.device.type, enabled=False):  # a score needs more than the 8 bits of bfloat16
+            return self.probe(torch.cat(pooled, dim=1).to(self.probe.intercept.dtype))
+
+    def score(self, photos: Sequence[str | os.PathLike[str]], working_side: int | None = WORKING_SIDE) -> np.ndarray:
         """Return the scores of image files, (N,) float64, higher is better: those of a call on their pixels.
+
+        Photos are read while others are scored, and each is scored by itself.
 
         Args:
             photos: Paths of the files, of any sizes.
+            working_side: Photos whose shorter side is larger are shrunk to this one, in px; others are scored as they
+                are. ``None``: all are scored at their own size, in tiles where they are large, which changes scores a
+                little and takes a time that grows with their pixels.
 
         Raises:
-            TypeError: If ``photos`` is not a sequence of paths.
-            OSError: If a file is missing or cannot be read.
+            TypeError: If ``photos`` is not a sequence of paths, or ``working_side`` not an integer.
+            ValueError: If ``working_side`` is less than 1.
+            OSError: If a file is missing, or cannot be read or scored. :meth:`score_each` goes on to the next one.
+        """
+        scores = []
+        for score in self.score_each(photos, working_side):
+            if isinstance(score, OSError):
+                raise score
+            scores.append(score)
+        return np.array(scores, dtype=np.float64)
+
+    def score_each(
+        self, photos: Sequence[str | os.PathLike[str]], working_side: int | None = WORKING_SIDE
+    ) -> Iterator[float | OSError]:
+        """Yield the score of each image file in turn, or the error that says why it has none.
+
+        Args:
+            photos: As for :meth:`score`.
+            working_side: As for :meth:`score`.
+
+        Raises:
+            TypeError: If ``photos`` is not a sequence of paths, or ``working_side`` not an integer.
+            ValueError: If ``working_side`` is less than 1.
         """
         paths = _check_paths(photos)
-        scores = [self(to_float(batch.to(self.device))).cpu() for batch in photo_batches(paths, "score")]
-        return torch.cat(scores).double().numpy() if scores else np.empty(0)
+        if working_side is None:  # a photo may be large: one is scored while the next one is read
+            return self._score_read(paths, read_ahead(paths, read_photo, threads=1))
+        read = partial(read_shrunk, side=check_integer("working_side", working_side))
+        return self._score_read(paths, read_ahead(paths, read, THREADS))
+
+    @torch.no_grad()
+    def _score_read(self, paths: Sequence[Path], photos: Iterator[Tensor | OSError]) -> Iterator[float | OSError]:
+        for path, photo in zip(paths, photos, strict=True):
+            if isinstance(photo, OSError):
+                yield photo
+                continue
+            try:
+                score = self._score(pool_photo, photo.to(self.device)).item()
+            except (MemoryError, RuntimeError) as error:  # whatever the photo needs too much of, others may not
+                yield OSError(f"{path} cannot be scored: {str(error) or type(error).__name__}")
+                continue
+            yield score if math.isfinite(score) else OSError(f"{path} cannot be scored: its score is {score}")
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write everything except teachers, which are only named, to one safetensors file.

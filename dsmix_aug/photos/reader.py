@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from dsmix_aug.photos.pixels import load_pixels, to_srgb
 
@@ -72,15 +73,35 @@ def read_photo(path: Path, reduced_to: int | None = None) -> Tensor:
         OSError: If the file is missing, of no format in :data:`FORMATS`, too large, damaged, or of pixels whose range
             is not known; whatever a decoder raised is the cause.
     """
-    with _report_as_os_error(path), _open(path) as image:
-        if reduced_to is not None:
-            image.draft(None, (reduced_to, reduced_to))  # None: the mode stays
-        load_pixels(image)
-        picture = to_srgb(image)
-        orientation = _orientation(image)
-        if orientation in UPRIGHT:
-            picture = picture.transpose(UPRIGHT[orientation])
-        return F.pil_to_tensor(picture)
+    with _report_as_os_error(path):
+        return _to_tensor(_decode(path, reduced_to))
+
+
+def read_shrunk(path: Path, side: int) -> Tensor:
+    """Read a photo as :func:`read_photo` does, and shrink it to the shorter side ``side`` if it is larger.
+
+    It is shrunk by Pillow's bilinear filter, which is free of aliasing, before it becomes a tensor: a large photo takes
+    4 bytes of memory per pixel. A JPEG is decoded at a reduced size of at least twice ``side``.
+
+    Args:
+        path: The file.
+        side: In px.
+
+    Raises:
+        OSError: As :func:`read_photo` does.
+    """
+    with _report_as_os_error(path):
+        picture = _decode(path, 2 * side)
+        shorter = min(picture.size)
+        if shorter > side:
+            width, height = (side * length // shorter for length in picture.size)
+            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        return _to_tensor(picture)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Return uint8 images as float32 in [0, 1]."""
+    return images.to(torch.float32).div_(255)
 
 
 def photo_size(path: Path) -> tuple[int, int]:
@@ -103,6 +124,21 @@ def _report_as_os_error(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise RuntimeError, struct.error, MemoryError and many more
         raise OSError(f"{path} cannot be read: {str(error) or type(error).__name__}") from error
+
+
+def _decode(path: Path, reduced_to: int | None) -> Image.Image:
+    """Return the picture in 8-bit sRGB, upright."""
+    with _open(path) as image:
+        if reduced_to is not None:
+            image.draft(None, (reduced_to, reduced_to))  # None: the mode stays
+        load_pixels(image)
+        picture = to_srgb(image)
+        orientation = _orientation(image)
+        return picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
+
+
+def _to_tensor(picture: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
 def _open(path: Path) -> ImageFile.ImageFile:

@@ -13,10 +13,10 @@ import pytest
 from cli_helpers import run_command, run_main, save_photo, start_command
 
 import dsmix_aug
+from dsmix_aug._progress import Progress, track
 from dsmix_aug.cli import main as main_module
 from dsmix_aug.cli._messages import printable
 from dsmix_aug.cli._photos import list_photos
-from dsmix_aug.cli._progress import Progress
 
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("torch", "torchvision", "numpy", "cv2", "PIL", "scipy", "skimage", "pandas", "timm")
@@ -189,6 +189,22 @@ def test_progress_is_lines_without_a_terminal(monkeypatch, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "work: 10/40 photos, 1/s, 0:00:30 left"
     assert len(lines) == 4
+
+
+def test_progress_of_a_job_that_goes_on(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for shown in (True, False):
+        with Progress("train", 40, "steps", done=20, shown=shown) as progress:
+            now[0] += 10.0
+            progress.advance("loss 0.5")
+    assert capsys.readouterr().err == "train: 21/40 steps, 0.1/s, 0:03:10 left, loss 0.5\n"
+
+
+def test_tracked_items_come_in_order(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(track("abc", "letters", "letters")) == ["a", "b", "c"]
+    assert "letters: 3/3 letters" in capsys.readouterr().err
 
 
 def test_progress_is_a_bar_in_a_terminal(monkeypatch, capsys):

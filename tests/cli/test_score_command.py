@@ -3,12 +3,14 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import skimage.data
 import torch
-from cli_helpers import read_files, read_image, run_command, run_main
+from cli_helpers import read_files, read_image, run_command, run_main, save_photo
 from PIL import Image
 
 from dsmix_aug.nriqa.quality_model import QualityModel
@@ -96,3 +98,36 @@ def test_photos_that_all_fail(tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"no photo")
     assert run_main("score", tmp_path / "broken.png", "--csv") == 1
     assert capsys.readouterr().out == "image,score\n"
+
+
+def test_the_working_side(tmp_path, capsys):
+    save_photo(tmp_path / "photo.png", 0, 640, 560)
+    scores = {}
+    for side in ("512", "original"):
+        assert run_main("score", tmp_path / "photo.png", "--working-side", side, "--json") == 0
+        scores[side] = json.loads(capsys.readouterr().out)["scores"][0]["score"]
+    model = QualityModel.from_pretrained("small")
+    shrunk, original = model.score([tmp_path / "photo.png"]), model(read_image(tmp_path / "photo.png")[None] / 255)
+    assert scores == pytest.approx({"512": shrunk.item(), "original": original.item()}, abs=2e-3)
+    assert scores["512"] != scores["original"]
+
+
+@pytest.mark.parametrize("side", ["0", "-3", "large", "1.5"])
+def test_bad_working_sides(side, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_main("score", "photo.png", "--working-side", side)
+    assert stop.value.code == 2
+    assert "--working-side" in capsys.readouterr().err
+
+
+def test_scoring_imports_little(photos):
+    code = f"""
+import sys
+from dsmix_aug.cli.main import main
+assert main(["score", {str(photos)!r}]) == 0
+heavy = ("torchvision", "timm", "torch._dynamo", "sympy", "scipy", "skimage", "pandas", "sklearn", "tqdm")
+loaded = [name for name in heavy if name in sys.modules]
+assert not loaded, loaded
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr

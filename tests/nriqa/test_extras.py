@@ -49,7 +49,6 @@ for missing, module, name, extra in {rooms!r}:
 
 def test_a_missing_package_is_named_with_its_extra():
     rooms = [
-        ("tqdm", "dsmix_aug.nriqa.datasets.photos", "read_photo", "score"),
         ("timm", "dsmix_aug.nriqa.quality_model", "QualityModel", "score"),
         ("pandas", "dsmix_aug.nriqa.datasets", "LOADERS", "pipeline"),
         ("sklearn", "dsmix_aug.nriqa.runs.folder", "RunFolder", "pipeline"),

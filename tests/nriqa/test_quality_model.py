@@ -1,6 +1,7 @@
 """Quality models: from a run to one file and back, and what is refused."""
 
 import copy
+import pickle
 import runpy
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.files import file_hash
 from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
 from dsmix_aug.nriqa.networks.backbones import build_backbone
-from dsmix_aug.nriqa.networks.features import extract_features, pool_features, select_last_map
+from dsmix_aug.nriqa.networks.features import extract_features, pool_features, pool_photo, select_last_map
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.networks.teacher import build_teacher
@@ -146,6 +147,101 @@ class TestCall:
     def test_bad_images(self, model, images, error, message):
         with pytest.raises(error, match=message):
             model(images)
+
+
+class TestFiles:
+    def save(self, path, width, height):
+        pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+        return path
+
+    def test_larger_photos_are_shrunk_to_the_working_side(self, model, tmp_path):
+        large, small = self.save(tmp_path / "large.png", 200, 128), self.save(tmp_path / "small.png", 70, 64)
+        with Image.open(large) as image:
+            image.resize((100, 64), Image.Resampling.BILINEAR).save(tmp_path / "shrunk.png")
+        expected = [model(read(path)).item() for path in (tmp_path / "shrunk.png", small)]
+        np.testing.assert_allclose(model.score([large, small], working_side=64), expected, rtol=1e-5)
+
+    def test_the_original_size_by_choice(self, model, tmp_path):
+        photo = self.save(tmp_path / "photo.png", 530, 520)
+        original, shrunk = model.score([photo], working_side=None)[0], model.score([photo])[0]
+        assert original == pytest.approx(model(read(photo)).item(), rel=1e-5)
+        assert abs(original - shrunk) > 1e-4
+
+    def test_a_score_does_not_depend_on_other_photos(self, model, photos):
+        together = model.score([*photos, *photos[::-1]])
+        alone = [model.score([photo])[0] for photo in photos]
+        assert together.tolist() == [*alone, *alone[::-1]]
+
+    @pytest.mark.parametrize("autocast", [False, True])
+    def test_odd_shapes_have_finite_scores(self, model, tmp_path, monkeypatch, autocast):
+        monkeypatch.setattr(model, "autocast", autocast)
+        sizes = [(1, 1), (2, 2), (3000, 2), (2, 300), (1, 65)]
+        odd = [self.save(tmp_path / f"{width}x{height}.png", width, height) for width, height in sizes]
+        assert np.isfinite(model.score(odd)).all()
+
+    @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory")])
+    def test_a_photo_that_fails_leaves_the_others_their_scores(self, model, photos, tmp_path, monkeypatch, error):
+        def pool(network, photo, last_map_only):
+            if photo.shape[-1] == 40:
+                raise error
+            return pool_photo(network, photo, last_map_only)
+
+        (tmp_path / "broken.png").write_bytes(b"no photo")
+        paths = [photos[0], self.save(tmp_path / "large.png", 40, 30), tmp_path / "broken.png", photos[1]]
+        expected = model.score(photos)
+        monkeypatch.setattr("dsmix_aug.nriqa.quality_model.pool_photo", pool)
+        first, large, broken, last = model.score_each(paths)
+        assert [first, last] == expected.tolist()
+        assert isinstance(large, OSError)
+        assert "large.png cannot be scored: " in str(large)
+        assert (str(error) or "MemoryError") in str(large)
+        assert "broken.png cannot be read: its content cannot be identified" in str(broken)
+        with pytest.raises(OSError, match=r"large.png cannot be scored"):
+            model.score(paths)
+
+    def test_a_score_that_is_not_finite_is_an_error(self, model, photos):
+        broken = copy.deepcopy(model)
+        broken.probe.coefficients.fill_(torch.nan)
+        (score,) = broken.score_each(photos[:1])
+        assert "its score is nan" in str(score)
+
+    @pytest.mark.parametrize(("side", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("9", TypeError)])
+    def test_bad_working_sides(self, model, photos, side, error):
+        with pytest.raises(error, match="working_side should be"):
+            model.score_each(photos, side)  # at once, before the first score is asked for
+
+
+class TestFolding:
+    """Networks run as folded copies, which must never be out of date."""
+
+    def test_other_weights_give_other_scores(self, model):
+        images = torch.rand(1, 3, 40, 40)
+        changed = copy.deepcopy(model)
+        before = changed(images)
+        state = {name: tensor * 1.1 if "_conv" in name else tensor for name, tensor in changed.state_dict().items()}
+        fresh = copy.deepcopy(model)
+        for target in (changed, torch.nn.Sequential(fresh)):
+            prefix = "" if target is changed else "0."
+            target.load_state_dict({f"{prefix}{name}": tensor for name, tensor in state.items()})
+        assert not torch.allclose(changed(images), before)
+        assert torch.equal(changed(images), fresh(images))
+
+    def test_parameters_that_are_trained_get_gradients(self, model):
+        trained = copy.deepcopy(model)
+        images = torch.rand(1, 3, 40, 40)
+        frozen = trained(images)
+        trained.networks[0].requires_grad_(True)
+        scores = trained(images)
+        torch.testing.assert_close(scores, frozen, rtol=1e-4, atol=1e-4)
+        scores.sum().backward()
+        assert trained.networks[0].network._conv_stem.weight.grad.norm() > 0
+
+    def test_files_hold_the_networks_as_they_are(self, model, photos, tmp_path):
+        model.score(photos)
+        model.save_pretrained(tmp_path / "model.safetensors")
+        assert any("_bn1.running_var" in name for name in safetensors.torch.load_file(tmp_path / "model.safetensors"))
+        assert pickle.loads(pickle.dumps(model)).score(photos).tolist() == model.score(photos).tolist()
 
 
 class TestGradient:

@@ -29,7 +29,7 @@ from PIL import Image, ImageFile, features
 
 from dsmix_aug.photos import reader
 from dsmix_aug.photos.pixels import to_srgb
-from dsmix_aug.photos.reader import MAX_PIXELS, MAX_SIDE, photo_size, read_photo
+from dsmix_aug.photos.reader import MAX_PIXELS, MAX_SIDE, photo_size, read_photo, read_shrunk
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (12, 20, 3), dtype=np.uint8)
@@ -500,3 +500,32 @@ def test_decoders_warnings_stay_inside_and_others_come_out(tmp_path, monkeypatch
         assert list(warnings.filters) == filters
     assert [str(warning.message) for warning in caught] == ["of somebody else"]
     assert reader._quiet_pillow._readers == 0
+
+
+# Shrinking -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "shrunk"), [((90, 64), (45, 32)), ((64, 97), (32, 48)), ((33, 32), (33, 32))])
+def test_a_larger_photo_is_shrunk_without_aliasing(tmp_path, size, shrunk):
+    width, height = size
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    photo = read_shrunk(tmp_path / "photo.png", 32)
+    assert tuple(photo.shape) == (3, shrunk[1], shrunk[0])
+    whole = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(whole, photo.shape[1:], mode="bilinear", antialias=True)[0]
+    assert (photo - expected).abs().max() <= 1
+
+
+def test_a_shrunk_jpeg_is_decoded_small_and_upright(tmp_path, monkeypatch):
+    ramp = np.linspace(0, 255, 320)[None, :, None] * np.ones((256, 1, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "photo.jpg", quality=95, exif=exif)
+    decoded = []
+    monkeypatch.setattr(reader, "to_srgb", lambda image: (decoded.append(image.size), to_srgb(image))[1])
+    photo = read_shrunk(tmp_path / "photo.jpg", 32)
+    assert decoded == [(80, 64)]
+    assert tuple(photo.shape) == (3, 40, 32)
+    expected = (np.arange(40) + 0.5) / 40 * 255
+    assert np.abs(photo[0, :, 16].numpy() - expected)[2:-2].max() < 3

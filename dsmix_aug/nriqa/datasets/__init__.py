@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LOADERS", "ScoredSet", "check_dataset_name", "load_photos", "load_scored_set"]
 
-require("score", "tqdm")
-
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:

@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
-from tqdm import tqdm
 
 from dsmix_aug import DistortionBank
+from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
@@ -48,7 +48,7 @@ def make_distorted_photos(
     if not table.is_file():
         bank = DistortionBank(levels=levels, pristine=False)
         rows: list[dict[str, str]] = []
-        for number, photo in enumerate(tqdm(photos, "distort held-out photos", unit="photo")):
+        for number, photo in enumerate(track(photos, "distort held-out photos", "photos")):
             name = f"{number:03d}_{_file_name_part(photo.stem)}"
             rows += _distort(read_shrunk(photo, photo_side), name, bank, folder, side, make_generator(seed, name))
         with replace_when_done(table) as temporary:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
+from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
@@ -57,7 +57,7 @@ def _make_side(
     generator = make_generator(seed, ESTIMATED_NAME, side)
     order = torch.randperm(len(photos), generator=generator)[torch.arange(count) % len(photos)]
     rows = []
-    for number in tqdm(order.unique().tolist(), f"distort {side} photos, estimated", unit="photo"):
+    for number in track(order.unique().tolist(), f"distort {side} photos, estimated", "photos"):
         reference = f"{side}_{number:05d}"
         copies = int((order == number).sum())
         references = read_shrunk(photos[number], photo_side).expand(copies, -1, -1, -1)

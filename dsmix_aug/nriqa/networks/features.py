@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2 import functional as F
-from tqdm import tqdm
+from torch.nn import functional as F
 
+from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.files import fingerprint, load_tensors, save_tensors
-from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone
+from dsmix_aug.photos.reader import read_photo, to_float
 
 KIND = "dsmix_aug.Features"
 SCALES = (1.0, 0.5)
@@ -25,6 +25,9 @@ STATISTICS = 2
 FLAT_VARIANCE = 1e-30
 #: Upper bounds of a batch, so that a folder of camera photos fits into memory; one image may exceed the pixel bound.
 BATCH_SIZE, BATCH_PIXELS = 16, 2**22
+#: A photo of more pixels than a tile with its margins is scored in tiles: their side in px, and how much of their
+#: surroundings they are given on each side. Both are multiples of every stride.
+TILE, MARGIN = 1024, 128
 
 
 def pool_features(backbone: nn.Module, images: Tensor, last_map_only: bool = False) -> Tensor:
@@ -37,11 +40,69 @@ def pool_features(backbone: nn.Module, images: Tensor, last_map_only: bool = Fal
     """
     pooled: list[Tensor] = []
     for scale in SCALES:
-        size = [max(1, round(length * scale)) for length in images.shape[-2:]]
-        maps = backbone(images if scale == 1 else F.resize(images, size, antialias=True))
+        maps = backbone(_scale(images, scale))
         for features in maps[-1:] if last_map_only else maps:
             pooled += mean_and_deviation(features)
     return torch.cat(pooled, dim=1)
+
+
+def pool_photo(backbone: Backbone, photo: Tensor, last_map_only: bool = False) -> Tensor:
+    """Return :func:`pool_features` of one photo (3, H, W) uint8, (1, D), in memory that does not grow with the photo.
+
+    A photo larger than a tile goes through the network in tiles, if the network allows it. Feature maps are then those
+    of the whole photo but near the tiles' edges, where the network sees :data:`MARGIN` px and not all of the photo; and
+    the photo at half scale is rounded to whole levels.
+
+    Args:
+        backbone: As for :func:`pool_features`.
+        photo: The photo, on the network's device.
+        last_map_only: As for :func:`pool_features`.
+    """
+    if backbone.strides is None or photo[0].numel() <= (TILE + 2 * MARGIN) ** 2:
+        return pool_features(backbone, to_float(photo[None]), last_map_only)
+    pooled = [_pool_tiles(backbone, _scale(photo[None], scale)[0], last_map_only) for scale in SCALES]
+    return torch.cat(pooled).float()[None]
+
+
+def _scale(images: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return images
+    size = [max(1, round(length * scale)) for length in images.shape[-2:]]
+    return F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
+def _pool_tiles(backbone: Backbone, photo: Tensor, last_map_only: bool) -> Tensor:
+    """Return mean and deviation over each feature map of a photo (3, H, W) uint8, by tiles: (2 * sum(channels),)."""
+    height, width = photo.shape[-2:]
+    corners = [(top, left) for top in range(0, height, TILE) for left in range(0, width, TILE)]
+    tiles = [_tile_statistics(backbone, photo, corner, last_map_only) for corner in corners]
+    pooled = []
+    for of_one_map in zip(*tiles, strict=True):
+        sizes, means, deviations = map(torch.stack, zip(*of_one_map, strict=True))
+        shares = (sizes / sizes.sum())[:, None]
+        mean = (shares * means).sum(0)
+        pooled += [mean, (shares * (deviations.square() + (means - mean).square())).sum(0).sqrt()]
+    return torch.cat(pooled)
+
+
+def _tile_statistics(
+    backbone: Backbone, photo: Tensor, corner: tuple[int, int], last_map_only: bool
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return the pixels, the mean (C,) and the deviation (C,) of that part of each feature map that a tile covers."""
+    assert backbone.strides is not None
+    starts = [max(0, start - MARGIN) for start in corner]
+    rows, columns = (slice(begin, start + TILE + MARGIN) for begin, start in zip(starts, corner, strict=True))
+    maps = backbone(to_float(photo[None, :, rows, columns]))
+    statistics = []
+    for features, stride in list(zip(maps, backbone.strides, strict=True))[-1 if last_map_only else 0 :]:
+        inside = [
+            slice((start - begin) // stride, (start - begin + TILE) // stride)
+            for begin, start in zip(starts, corner, strict=True)
+        ]
+        covered = features[:, :, inside[0], inside[1]]
+        mean, deviation = mean_and_deviation(covered)
+        statistics.append((torch.tensor(covered[0, 0].numel()), mean[0].double(), deviation[0].double()))
+    return statistics
 
 
 def mean_and_deviation(features: Tensor, smallest_variance: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -87,6 +148,7 @@ def extract_features(
         title: What the progress bar says.
     """
     rows = []
+    backbone = backbone.folded()
     with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=autocast):
         for batch in photo_batches(images, title):
             rows.append(pool_features(backbone, to_float(batch.to(device))).cpu().numpy())
@@ -101,7 +163,7 @@ def photo_batches(photos: Sequence[Path], title: str) -> Iterator[Tensor]:
         title: What the progress bar says.
     """
     waiting: list[Tensor] = []
-    for path in tqdm(photos, title, unit="image"):
+    for path in track(photos, title, "images"):
         photo = read_photo(path)
         full = min(BATCH_SIZE, BATCH_PIXELS // photo[0].numel())
         if waiting and (len(waiting) >= full or photo.shape != waiting[0].shape):

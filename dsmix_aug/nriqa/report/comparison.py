@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import stats
-from tqdm import tqdm
 
+from dsmix_aug._progress import track
 from dsmix_aug.nriqa.runs.config import Config, differences
 from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.predictions import KEYS
@@ -78,7 +78,7 @@ def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replica
         raise ValueError(f"pairs: the runs have no row {name!r}; they have {', '.join(sorted(known))}")
     table = []
     for (trained, tested), group in predictions.groupby(KEYS[1:], sort=False):
-        for row, baseline in tqdm(pairs, f"bootstrap, {trained} -> {tested}"):
+        for row, baseline in track(pairs, f"bootstrap, {trained} -> {tested}", "pairs"):
             values = _replicate(group, row, baseline, replicates, np.random.default_rng(seed))
             low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
             names = {"row": row, "baseline": baseline, "trained_on": trained, "tested_on": tested}

@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from dsmix_aug import DSMEstimator, sensitivity_map
+from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
@@ -96,7 +96,7 @@ def check_estimator(estimator: DSMEstimator, run: Run) -> pd.DataFrame:
     the true map's standard deviation is more than a tenth of its mean.
     """
     rows: list[dict[str, object]] = []
-    for photo in tqdm(run.photos.held_out[:CHECKED_PHOTOS], "check the DSM estimator", unit="photo"):
+    for photo in track(run.photos.held_out[:CHECKED_PHOTOS], "check the DSM estimator", "photos"):
         rows += _check_photo(estimator, photo, run)
     return pd.DataFrame(rows)
 

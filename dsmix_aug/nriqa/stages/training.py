@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
+from dsmix_aug._progress import Progress
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.files import write_text
 from dsmix_aug.nriqa.base.seeds import derive_seed
@@ -58,32 +58,32 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
     numbers = [step * loop.shards + shard for step in range(len(history), loop.steps) for shard in shards]
     loader = iter(DataLoader(batches, batch_size=None, sampler=numbers, num_workers=run.workers))
     writer = SummaryWriter(str(run.folder / "tensorboard" / part), purge_step=len(history)) if rank == 0 else None
-    progress = tqdm(desc=part, total=loop.steps, initial=len(history), unit="step", disable=rank != 0)
-    for step in range(len(history), loop.steps):
-        learning_rate = schedule(step, loop)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
-        optimizer.zero_grad()
-        losses = {}
-        buffers.begin_step()
-        for shard in shards:
-            torch.manual_seed(derive_seed(run.config.seed, part, step, shard))  # dropout repeats after a resume
-            buffers.begin_shard()
-            losses[shard] = _backward(replica, next(loader), run, loop)
-            buffers.end_shard()
-        buffers.end_step()
-        nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
-        optimizer.step()
-        history.append({"step": step, "learning_rate": learning_rate, **_average(list(losses.values()), part, step)})
-        progress.set_postfix_str(f"loss {history[-1]['loss']:.4g}", refresh=False)
-        progress.update()
-        if writer:
-            for name, value in history[-1].items():
-                writer.add_scalar(name, value, step)
-        if (step + 1) % loop.checkpoint_every == 0 and step + 1 < loop.steps and rank == 0:
-            write_checkpoint(checkpoint, objective, optimizer, history)
-            _write_log(checkpoint.with_name("log.jsonl"), history)
-    progress.close()
+    with Progress(part, loop.steps, "steps", done=len(history), shown=rank == 0) as progress:
+        for step in range(len(history), loop.steps):
+            learning_rate = schedule(step, loop)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.zero_grad()
+            losses = {}
+            buffers.begin_step()
+            for shard in shards:
+                # for dropout and the like, also if resumed
+                torch.manual_seed(derive_seed(run.config.seed, part, step, shard))
+                buffers.begin_shard()
+                losses[shard] = _backward(replica, next(loader), run, loop)
+                buffers.end_shard()
+            buffers.end_step()
+            nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
+            optimizer.step()
+            average = _average(list(losses.values()), part, step)
+            history.append({"step": step, "learning_rate": learning_rate, **average})
+            progress.advance(f"loss {history[-1]['loss']:.4g}")
+            if writer:
+                for name, value in history[-1].items():
+                    writer.add_scalar(name, value, step)
+            if (step + 1) % loop.checkpoint_every == 0 and step + 1 < loop.steps and rank == 0:
+                write_checkpoint(checkpoint, objective, optimizer, history)
+                _write_log(checkpoint.with_name("log.jsonl"), history)
     if writer:
         writer.close()
         _write_log(checkpoint.with_name("log.jsonl"), history)

@@ -478,6 +478,16 @@ def test_csv_file_under_the_name_of_a_loader(tmp_path):
     assert (scored.groups, scored.split, scored.target) == (("a.png",), None, "score")
 
 
+def test_csv_file_that_make_dataset_wrote(tmp_path):
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / name)
+    header = "image,reference,type,level,value,seed,opinion"
+    (tmp_path / "scores.csv").write_text(f"{header}\na.png,r,jpeg,4,7,0,1.95\nb.png,r,jpeg,1,43,1,4.34\n")
+    scored = load_scored_set("mine", tmp_path / "scores.csv")
+    assert (scored.target, scored.groups) == ("opinion", ("r", "r"))
+    assert list(scored.scores) == [1.95, 4.34]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -149,3 +149,21 @@ def test_detector_is_no_teacher():
 def test_unknown_backbone():
     with pytest.raises(ValueError, match=r"backbone should be .* the name of a timm model, got 'nope'"):
         build_backbone("nope", "random")
+
+
+def test_a_folded_network_has_the_same_maps_and_gradients(lite):
+    images = torch.rand(1, 3, 70, 91, requires_grad=True)
+    state = {name: tensor.clone() for name, tensor in lite.state_dict().items()}
+    folded = lite.folded()
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    for maps, expected in zip(folded(images), lite(images), strict=True):
+        torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-4)
+    (gradient,), (expected,) = (torch.autograd.grad(net(images)[-1].sum(), images) for net in (folded, lite))
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in lite.state_dict().items())
+
+
+def test_strides_are_those_of_the_maps(lite):
+    with torch.no_grad():
+        maps = lite(torch.rand(1, 3, 96, 64))
+    assert [(96 // stride, 64 // stride) for stride in lite.strides] == [tuple(m.shape[2:]) for m in maps]

@@ -8,8 +8,15 @@ import torch
 from PIL import Image
 from torch import nn
 
+from dsmix_aug.nriqa.networks import features as features_module
 from dsmix_aug.nriqa.networks.backbones import Backbone
-from dsmix_aug.nriqa.networks.features import cached_features, extract_features, pool_features, weights_fingerprint
+from dsmix_aug.nriqa.networks.features import (
+    cached_features,
+    extract_features,
+    pool_features,
+    pool_photo,
+    weights_fingerprint,
+)
 
 
 class TwoLayers(Backbone):
@@ -123,3 +130,55 @@ def test_processes_may_write_one_file_at_once(photos, tmp_path):
     names = [path.name for path in (tmp_path / "cache").iterdir()]
     assert len(names) == 6
     assert not any(name.startswith(".tmp.") for name in names)
+
+
+class TwoStrides(Backbone):
+    """A network that sees 3 px to each side."""
+
+    channels = (4, 6)
+    strides = (2, 4)
+
+    def __init__(self):
+        super().__init__(mean=(0.5,) * 3, std=(0.25,) * 3)
+        torch.manual_seed(0)
+        self.first, self.second = (nn.Conv2d(width, out, 3, 2, padding=1) for width, out in ((3, 4), (4, 6)))
+
+    def forward(self, images):
+        first = self.first(self.normalize(images)).relu()
+        return [first, self.second(first)]
+
+
+class TestTiles:
+    @pytest.fixture(autouse=True)
+    def small_tiles(self, monkeypatch):
+        monkeypatch.setattr(features_module, "TILE", 32)
+        monkeypatch.setattr(features_module, "MARGIN", 8)
+
+    @pytest.mark.parametrize("size", [(70, 101), (64, 64), (33, 200), (129, 65)])
+    @pytest.mark.parametrize("last_map_only", [False, True])
+    @torch.no_grad()
+    def test_tiles_have_the_statistics_of_the_whole(self, size, last_map_only):
+        backbone = TwoStrides().eval()
+        photo = torch.randint(256, (3, *size), dtype=torch.uint8)
+        photo[:, :20] //= 4  # tiles differ
+        half_size = [round(side / 2) for side in size]
+        half = nn.functional.interpolate(photo[None], half_size, mode="bilinear", antialias=True)
+        maps = [m.double().numpy() for image in (photo[None], half) for m in backbone(image / 255)]
+        chosen = maps[1::2] if last_map_only else maps
+        expected = np.concatenate([part for m in chosen for part in (m.mean((2, 3)), m.std((2, 3)))], axis=1)
+        pooled = pool_photo(backbone, photo, last_map_only)
+        assert pooled.dtype == torch.float32
+        np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-5)
+
+    @torch.no_grad()
+    def test_no_image_is_larger_than_a_tile(self, monkeypatch):
+        backbone, seen = TwoStrides().eval(), []
+        monkeypatch.setattr(backbone, "normalize", lambda images: (seen.append(images.shape[-2:]), images)[1])
+        pool_photo(backbone, torch.zeros(3, 200, 300, dtype=torch.uint8))
+        assert len(seen) == 7 * 10 + 4 * 5
+        assert max(max(size) for size in seen) <= 48
+
+    @torch.no_grad()
+    def test_a_network_that_needs_the_whole_photo_gets_it(self):
+        backbone, photo = TwoLayers().eval(), torch.randint(256, (3, 90, 120), dtype=torch.uint8)
+        assert torch.equal(pool_photo(backbone, photo), pool_features(backbone, photo[None] / 255))

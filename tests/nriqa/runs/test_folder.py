@@ -128,7 +128,7 @@ def test_damage_is_one_message_that_names_the_file_and_the_way_out(run, path, ma
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"config": {"remark": "x"}, "data": {}}, "has format 1, this version of dsmix_aug reads 2: finish or read"),
+        ({"config": {"remark": "x"}, "data": {}}, "has format 1, this version of dsmix_aug reads 3: finish or read"),
         ({"format": 99, "config": {}, "data": {}}, "has format 99"),
         ({"format": FORMAT, "config": {**CONFIG.to_dict(), "speed": 1}}, "the setting speed is unknown"),
         ({"format": FORMAT, "data": {}}, "does not fit this version"),
