@@ -372,6 +372,17 @@ def test_a_run_is_exported_with_checksums(tmp_path):
     assert QualityModel.from_pretrained(files[2]).score(photo)[0] == pytest.approx(score, abs=0.01)
 
 
+def test_a_run_without_an_estimator_exports_its_quality_model(tmp_path):
+    """The checksums are those of all weights in the folder."""
+    run = ["--preset", "smoke", "--out", tmp_path, "--rows", "teacher", "--stages", "probe"]
+    run_script("nriqa_pipeline.py", *run)
+    (tmp_path / "dsm_estimator-tiny.safetensors").write_bytes(b"another run's")
+    run_script("export_weights.py", tmp_path / "smoke", "--name", "tiny", "--out", tmp_path)
+    listed = (tmp_path / "SHA256SUMS").read_text().splitlines()
+    assert [line.split()[1] for line in listed] == ["dsm_estimator-tiny.safetensors", "quality_model-tiny.safetensors"]
+    assert (tmp_path / "dsm_estimator-tiny.safetensors").read_bytes() == b"another run's"
+
+
 def test_a_run_that_is_not_there_cannot_be_exported(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         run_script("export_weights.py", tmp_path / "nothing")

@@ -124,6 +124,9 @@ def test_folder_holds_every_tenth_photo_out(tmp_path):
     photos = load_photo_folder(tmp_path, min_side=20)
     assert [path.name for path in photos.held_out] == ["00.png", "10.png", "20.png"]
     assert len(photos.training) == 18
+    every_fifth = load_photo_folder(tmp_path, min_side=20, held_out_every=5)
+    assert [path.name for path in every_fifth.held_out] == ["00.png", "05.png", "10.png", "15.png", "20.png"]
+    assert sorted((*every_fifth.training, *every_fifth.held_out)) == sorted((*photos.training, *photos.held_out))
     assert not set(photos.training) & set(photos.held_out)
     fingerprint = photos.fingerprint
     assert load_photo_folder(tmp_path, min_side=20).fingerprint == fingerprint

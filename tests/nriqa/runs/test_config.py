@@ -79,6 +79,8 @@ def test_settings_are_changed_by_name(name, text, value):
         ("seed", "-1", r"^seed should be in \[0, 4294967295\], got -1"),
         ("seed", "4294967296", "^seed should be in"),
         ("mix_probability", "2", r"^mix_probability should be in \[0, 1\], got 2"),
+        ("estimated_share", "0.6", r"^estimated_share should be in \[0, 0.5\], got 0.6"),
+        ("held_out_every", "1", "^held_out_every should be at least 2, got 1"),
         ("distillation_weight", "-1", "^distillation_weight should be at least 0, got -1"),
         ("estimator.embed_dim", "30", "^estimator.embed_dim should be a multiple of 4 and of num_heads, got 30 and 2"),
     ],
