@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,8 @@ SCALES = (1.0, 0.5)
 STATISTICS = 2
 #: A feature map of no more variance counts as flat: the gradient of a square root has no end at 0.
 FLAT_VARIANCE = 1e-30
-#: Images of a shorter side below this many px are not run in bfloat16: of images 1 px wide, and of those that are at half
-#: scale, torch's convolutions on the CPU give NaN now and then.
+#: Images of a shorter side below this many px are not run in bfloat16: of images 1 px wide, at full or half scale, torch's
+#: convolutions on the CPU give NaN now and then.
 THIN = 8
 #: A batch holds so many images at most, and so many pixels unless a single image has more: a folder of camera photos
 #: would not fit into memory otherwise.
@@ -41,8 +40,9 @@ def pool_features(backbone: nn.Module, images: Tensor, last_map_only: bool = Fal
         last_map_only: Whether only the last feature map is pooled: (B, 4 * channels[-1]).
     """
     pooled: list[Tensor] = []
-    is_thin = min(images.shape[-2:]) < THIN
-    with torch.autocast(images.device.type, enabled=False) if is_thin else nullcontext():
+    device = images.device.type
+    autocast = torch.is_autocast_enabled(device) and min(images.shape[-2:]) >= THIN
+    with torch.autocast(device, torch.get_autocast_dtype(device), enabled=autocast):
         for scale in SCALES:
             size = [max(1, round(length * scale)) for length in images.shape[-2:]]
             maps = backbone(images if scale == 1 else F.resize(images, size, antialias=True))
