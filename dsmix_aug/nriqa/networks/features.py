@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +42,9 @@ def pool_features(backbone: nn.Module, images: Tensor, last_map_only: bool = Fal
         last_map_only: Whether only the last feature map is pooled: (B, 4 * channels[-1]).
     """
     pooled: list[Tensor] = []
-    is_thin = min(images.shape[-2:]) < SMALLEST_AUTOCAST_SIDE
-    with torch.autocast(images.device.type, enabled=False) if is_thin else nullcontext():
+    device = images.device.type
+    autocast = torch.is_autocast_enabled(device) and min(images.shape[-2:]) >= SMALLEST_AUTOCAST_SIDE
+    with torch.autocast(device, torch.get_autocast_dtype(device), enabled=autocast):
         for scale in SCALES:
             maps = backbone(_scale(images, scale))
             for features in maps[-1:] if last_map_only else maps:
