@@ -131,7 +131,7 @@ def test_scoring_imports_little(photos):
 import sys
 from dsmix_aug.cli.main import main
 assert main(["score", {str(photos)!r}]) == 0
-heavy = ("torchvision", "timm", "torch._dynamo", "sympy", "scipy", "skimage", "pandas", "sklearn", "tqdm")
+heavy = ("torchvision", "timm", "torch._dynamo", "sympy", "scipy", "skimage", "pandas", "sklearn")
 loaded = [name for name in heavy if name in sys.modules]
 assert not loaded, loaded
 """
