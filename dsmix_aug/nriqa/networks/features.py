@@ -23,8 +23,8 @@ SCALES = (1.0, 0.5)
 STATISTICS = 2
 #: A feature map of no more variance counts as flat: the gradient of a square root has no end at 0.
 FLAT_VARIANCE = 1e-30
-#: Images of a shorter side below this many px are not run in bfloat16: of images 1 px wide, at full or half scale, torch's
-#: convolutions on the CPU give NaN now and then.
+#: Images of a shorter side below this many px are not run in bfloat16: of images 1 px wide, at full or half scale,
+#: torch's convolutions on the CPU give NaN now and then.
 THIN = 8
 #: A batch holds so many images at most, and so many pixels unless a single image has more: a folder of camera photos
 #: would not fit into memory otherwise.
