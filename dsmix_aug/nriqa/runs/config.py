@@ -120,7 +120,9 @@ class Config:
             :attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`; all others use the pre-trained weights unchanged.
         feature_autocast: Whether frozen networks run under bfloat16 autocast.
         split_count: Number of train/test splits of a dataset that has no official one.
-        seed: Seed of everything drawn.
+        data_seed: Seed of the images that are made for ``("opinions", number)`` and ``("estimated", number)``, so that
+            runs that differ in their seed are judged on the same images.
+        seed: Seed of everything else that is drawn.
     """
 
     preset: str
@@ -149,6 +151,7 @@ class Config:
     trained_share: float = 1.0
     feature_autocast: bool = False
     split_count: int = 10
+    data_seed: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -160,7 +160,7 @@ class Run(RunFolder):
     def _make_scored_set(self, name: str, counts: str) -> ScoredSet:
         folder = self.folder / name
         count, held_out = check_counts(name, counts)
-        made = MADE_SETS[name](self.photos, folder, self.config.photo_side, count, self.config.seed, held_out)
+        made = MADE_SETS[name](self.photos, folder, self.config.photo_side, count, self.config.data_seed, held_out)
         self._note_data(name, made.fingerprint, f"delete {folder}, which is then made again")
         return made
 

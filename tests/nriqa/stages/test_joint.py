@@ -47,6 +47,13 @@ def test_every_dataset_is_judged_alone_and_together(run):
     assert pairs == {(trained, tested) for trained in (*sets, "toy+opinions") for tested in sets}
 
 
+def test_another_seed_is_judged_on_the_same_images(run):
+    other = Run(run.folder.parent / "seed1", replace(run.config, seed=1), Machine())
+    assert other.scored_sets[1].fingerprint == run.scored_sets[1].fingerprint
+    drawn_anew = Run(run.folder.parent / "drawn", replace(run.config, data_seed=1), Machine())
+    assert drawn_anew.scored_sets[1].fingerprint != run.scored_sets[1].fingerprint
+
+
 def test_no_content_is_on_both_sides(run):
     predictions = run.predictions.table
     together = predictions[predictions["trained_on"] == "toy+opinions"]
