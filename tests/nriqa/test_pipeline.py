@@ -262,7 +262,7 @@ def test_own_photos_and_scores_with_corrupt_files_among_them(tmp_path, capsys):
     assert "SSIM to the pristine photo" not in page
 
 
-def test_the_ablation_runs_every_row_and_compares_seeds(tmp_path):
+def test_the_ablation_compares_rows_over_seeds(tmp_path):
     scores = []
     for number in range(12):
         save_photo(tmp_path / f"{number}.png", number, side=64)
