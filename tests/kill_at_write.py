@@ -15,23 +15,28 @@ import sys
 import time
 from pathlib import Path
 
-name, end, number, script, *arguments = sys.argv[1:]
-chosen, process, replace = signal.Signals[name], os.getpid(), Path.replace
-count = multiprocessing.Value("i", 0)
+
+def main() -> None:
+    """Run the script with a rename that counts."""
+    name, end, number, script, *arguments = sys.argv[1:]
+    chosen, process, replace = signal.Signals[name], os.getpid(), Path.replace
+    count = multiprocessing.Value("i", 0)
+
+    def replace_or_end(self: Path, target: Path) -> Path:
+        if str(target).endswith(end):
+            with count.get_lock():
+                count.value += 1
+                is_the_one = count.value == int(number)
+            if is_the_one:
+                os.kill(process, chosen)
+                if os.getpid() != process:
+                    time.sleep(60)  # until the script takes its workers with it
+        return replace(self, target)
+
+    Path.replace = replace_or_end
+    sys.argv = [script, *arguments]
+    runpy.run_path(script, run_name="__main__")
 
 
-def replace_or_end(self: Path, target: Path) -> Path:
-    if str(target).endswith(end):
-        with count.get_lock():
-            count.value += 1
-            is_the_one = count.value == int(number)
-        if is_the_one:
-            os.kill(process, chosen)
-            if os.getpid() != process:
-                time.sleep(60)  # until the script takes its workers with it
-    return replace(self, target)
-
-
-Path.replace = replace_or_end
-sys.argv = [script, *arguments]
-runpy.run_path(script, run_name="__main__")
+if __name__ == "__main__":
+    main()

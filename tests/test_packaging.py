@@ -69,10 +69,11 @@ def test_quality_model_is_imported_when_it_is_asked_for():
 
 
 def test_quality_model_without_its_extra():
-    code = IMPORT_THE_LIBRARY.format(extras=repr(extras())) + "\nfrom dsmix_aug import *\ndsmix_aug.QualityModel"
+    code = IMPORT_THE_LIBRARY.format(extras=repr(extras()), library=["dsmix_aug"])
+    code += "\nimport dsmix_aug\nfrom dsmix_aug import *\ndsmix_aug.QualityModel"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     *_, last = finished.stderr.splitlines()
-    assert re.match(r"ImportError: dsmix_aug.nriqa needs .*timm.*: pip install 'dsmix-aug\[examples\]'", last)
+    assert re.match(r"ImportError: this needs .*timm.*: pip install 'dsmix-aug\[score\]'", last)
 
 
 def test_one_version_everywhere():

@@ -90,7 +90,8 @@ def test_all_that_a_run_leaves(finished):
 
 def test_report_stands_alone_and_names_target_and_size(finished):
     page = (finished / "report.html").read_text()
-    assert "http" not in page.replace("http-equiv", "")
+    text = re.sub(r"base64,[\w+/=]+", "", page)  # where any four letters may come up
+    assert "http" not in text.replace("http-equiv", "")
     assert page.count(";base64,") > 20
     assert page.count("its numbers mean nothing") >= 5
     assert page.count("SSIM to the pristine photo (a stand-in, not a human score)") >= 2

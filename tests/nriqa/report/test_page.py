@@ -15,7 +15,7 @@ NAMES = ["<script>alert(1)</script>", "$\\frac{$", "a & b", "'\">"]
 
 
 def result(title="DSMix", dataset="toy", srcc=0.5):
-    return _Result("dsmix", dataset, dataset, title, "MOS", srcc, 0.6, 0.4, 1.25, 0.3, 0.7, 10, 42)
+    return _Result("dsmix", dataset, dataset, title, "MOS", srcc, 0.6, 0.5, 0.4, 1.25, 0.3, 0.7, 10, 42)
 
 
 @pytest.mark.parametrize("name", NAMES)
