@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from dsmix_aug import DistortionBank, DSMix, Reference, SensitivityMap, mixing, sensitivity_map
+from dsmix_aug import DistortionBank, DSMix, Reference, SensitivityMap, sensitivity_map
+from dsmix_aug.mixing import Weighting
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.photos import random_crop, read_shrunk, to_float
 from dsmix_aug.nriqa.runs.config import Config
@@ -19,14 +21,12 @@ from dsmix_aug.nriqa.runs.rows import Pretraining
 #: (images, labels, references, generator) -> mixed images, soft labels, mixed references; images are uint8.
 Mixer = Callable[[Tensor, Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor, Tensor]]
 
-#: Weightings by a map that was divided by the mean DSM of its image's class.
+#: Weightings by the mass of a map that was divided by the mean DSM of its image's class.
 PER_CLASS = ("mass_per_class", "annoyance", "mass_and_area")
 #: Number of photos that the mean DSM of each class is measured on.
 MEASURED_PHOTOS = 24
 #: Smallest mean DSM of a class, because maps are divided by it.
 SMALLEST_MEAN = 1e-4
-#: The config's weightings that are the transform's own; the others are the mass of a changed map.
-OWN_WEIGHTINGS: dict[str, mixing.Weighting] = {"mass": "mass", "retained": "retained", "area": "area"}
 
 
 def make_mixer(pretraining: Pretraining, config: Config, bank: DistortionBank, photos: Sequence[Path]) -> Mixer | None:
@@ -47,7 +47,7 @@ def make_mixer(pretraining: Pretraining, config: Config, bank: DistortionBank, p
     mix = DSMix(
         num_classes=bank.num_classes,
         patch_size=config.patch_size,
-        weighting=OWN_WEIGHTINGS.get(weighting, "mass"),
+        weighting=cast(Weighting, "mass" if weighting in PER_CLASS else weighting),
         p=config.mix_probability,
     )
     if weighting not in PER_CLASS:
