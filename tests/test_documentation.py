@@ -17,6 +17,8 @@ import torch
 from documented_code import ROOT, Block, blocks_of, commands_of, run_command, run_console, run_python, with_decimals_of
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 #: Names that a page of reference takes for granted.
 IMPORTS = "import math\nimport torch\nfrom torch.utils.data import default_collate\nfrom dsmix_aug import *\n"
 BATCH = "bank = DistortionBank()\nimages = photos = torch.rand(4, 3, 64, 64)\nmix = DSMix(num_classes=122)\n"

@@ -33,6 +33,8 @@ from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.dsm import run_dsm
 from dsmix_aug.nriqa.stages.pretrain import run_pretrain
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAIN_ROWS = [
     f"{prefix}{row}" for prefix in ("", "teacher_and_") for row in ("no_mixing", "cutmix", "dsmix", "dsmix_shuffled")

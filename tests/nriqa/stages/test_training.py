@@ -135,6 +135,7 @@ def train_and_kill(folder: Path) -> None:
         assert process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
     """Most of its time goes into checkpoints, so that some of the kills fall into the middle of one."""
@@ -206,6 +207,7 @@ torch.save(objective.state_dict(), sys.argv[1] + "-state-" + os.environ["RANK"])
 """
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(tmp_path):
     one = Normed()
     expected = train_all(tmp_path / "one", one, replace(LOOP, shards=4))
