@@ -13,17 +13,18 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import skimage.data
 import torch
-from torchvision.io import decode_image, write_png
+from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from dsmix_aug import DistortionBank, QualityModel
 
 folder = Path(tempfile.mkdtemp())
 photo = torch.from_numpy(skimage.data.coffee()).permute(2, 0, 1)[:, :384, 44:556].contiguous()
-write_png(photo, str(folder / "as it is.png"))
+to_pil_image(photo).save(folder / "as it is.png")
 bank = DistortionBank()
 for name, level in (("jpeg", 2), ("jpeg", 4), ("gaussian_blur", 3), ("gaussian_blur", 5), ("white_noise", 5)):
     image = bank[name](photo, level, generator=torch.Generator().manual_seed(0))
-    write_png(image, str(folder / f"{name} {level}.png"))
+    to_pil_image(image).save(folder / f"{name} {level}.png")
 
 # %%
 # The model that ships with the package. ``dsmix-aug score FOLDER`` does the same on the command line.
@@ -35,7 +36,7 @@ print(model)
 # %%
 figure, grid = plt.subplots(2, 3, figsize=(10.5, 6), layout="constrained")
 for axes, (score, path) in zip(grid.flat, sorted(zip(scores.tolist(), paths, strict=True)), strict=True):
-    axes.imshow(decode_image(str(path)).permute(1, 2, 0))
+    axes.imshow(Image.open(path))
     axes.set_title(f"{score:.2f}   {path.stem}", fontsize=13)
     axes.set_axis_off()
 plt.show()
