@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from dsmix_aug.nriqa.base.csv_files import quote_formula
 from dsmix_aug.nriqa.base.files import replace_when_done
-
-#: A spreadsheet takes a cell that begins with one of these for a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str | float]]) -> None:
@@ -26,8 +24,4 @@ def print_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str 
     """Write a table to an open file; a text that could be taken for a formula gets an apostrophe in front."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_quote(cell) for cell in row] for row in rows)
-
-
-def _quote(cell: str | float) -> str | float:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+    writer.writerows([quote_formula(cell) for cell in row] for row in rows)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from dsmix_aug._progress import Progress
-from dsmix_aug.cli._messages import complain_of_photos, printable
+from dsmix_aug.cli._messages import complain_of_photos
 from dsmix_aug.cli._output import check_absent, write_image
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems, why_unreadable
 from dsmix_aug.cli._read import read_at_size
 from dsmix_aug.cli._sheet import draw_sheet
 from dsmix_aug.cli._types import check_levels, make_bank
 from dsmix_aug.distortions import DistortionBank
+from dsmix_aug.nriqa.base.names import printable
 from dsmix_aug.nriqa.base.seeds import make_generator
 
 

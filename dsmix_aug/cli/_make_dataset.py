@@ -23,11 +23,12 @@ from dsmix_aug.cli._csv import write_csv
 from dsmix_aug.cli._dataset_images import Outcome, PhotoImages
 from dsmix_aug.cli._dataset_plan import COLUMNS, Plan
 from dsmix_aug.cli._dataset_readme import describe
-from dsmix_aug.cli._messages import complain_of_photos, printable
+from dsmix_aug.cli._messages import complain_of_photos
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems
 from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, fingerprint, read_json, write_json, write_text
 from dsmix_aug.nriqa.base.lock import NAME as LOCK
 from dsmix_aug.nriqa.base.lock import lock_folder
+from dsmix_aug.nriqa.base.names import printable
 
 SETTINGS, SCORES, SKIPPED, README = "dataset.json", "scores.csv", "skipped.csv", "README.md"
 #: Number of photos whose files are measured to estimate the size of the dataset.

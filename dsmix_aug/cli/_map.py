@@ -11,11 +11,11 @@ from torch import Tensor
 
 from dsmix_aug.cli._arguments import TOP_MEASURED, TOP_PREDICTED
 from dsmix_aug.cli._heat_map import draw_heat_map
-from dsmix_aug.cli._messages import printable
 from dsmix_aug.cli._output import check_absent, write_array, write_image
 from dsmix_aug.maps.estimator import DSMEstimator
 from dsmix_aug.maps.sensitivity import sensitivity_map
 from dsmix_aug.nriqa.base.devices import check_device
+from dsmix_aug.nriqa.base.names import printable
 from dsmix_aug.photos.reader import read_photo, read_shrunk, to_float
 
 #: The estimator sees photos shrunk to this shorter side in px: it was trained on small ones.

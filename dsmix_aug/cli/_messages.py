@@ -5,21 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dsmix_aug.nriqa.base.names import printable
+
 #: How many failed photos are named before the rest is counted.
 NAMED = 10
-
-
-def printable(text: str) -> str:
-    r"""Return text on one line, with what a terminal could take for a command written as an escape.
-
-    Example:
-        >>> print(printable("two\nlines.png"))
-        two\nlines.png
-    """
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode()
-        for letter in text
-    )
 
 
 def complain(command: str, message: str) -> None:

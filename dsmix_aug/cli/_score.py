@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsmix_aug._progress import Progress
 from dsmix_aug.cli._csv import print_csv, write_csv
-from dsmix_aug.cli._messages import complain_of_photos, printable
+from dsmix_aug.cli._messages import complain_of_photos
 from dsmix_aug.cli._output import check_absent, write_image
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems, why_unreadable
 from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import write_text
+from dsmix_aug.nriqa.base.names import printable
 from dsmix_aug.nriqa.quality_model import QualityModel
 
 if TYPE_CHECKING:

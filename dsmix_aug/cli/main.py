@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from dsmix_aug._version import __version__
 from dsmix_aug.cli import distort, info, make_dataset, map, score
-from dsmix_aug.cli._messages import complain, printable
+from dsmix_aug.cli._messages import complain
+from dsmix_aug.nriqa.base.names import printable
 
 DONE, SOME_FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 

@@ -28,7 +28,7 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     with replace_when_done(path) as temporary, temporary.open("w", **ENCODING) as file:
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(columns)
-        writer.writerows([_quote(cell) for cell in row] for row in zip(*columns.values(), strict=True))
+        writer.writerows([quote_formula(cell) for cell in row] for row in zip(*columns.values(), strict=True))
 
 
 def read_csv(path: Path, columns: Mapping[str, Callable[[str], Any]]) -> dict[str, list[Any]]:
@@ -64,7 +64,8 @@ def parse_bool(text: str) -> bool:
     return text == "True"
 
 
-def _quote(cell: Any) -> Any:
+def quote_formula(cell: Any) -> Any:
+    """Return a cell of a table to write, with an apostrophe in front of a text that could be taken for a formula."""
     if isinstance(cell, str):
         return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
     return cell
