@@ -44,7 +44,7 @@ def brisque() -> Metric:
     """
     module = importlib.import_module("brisque")
 
-    class Brisque(module.BRISQUE):  # type: ignore[misc,name-defined]
+    class Brisque(module.BRISQUE):  # type: ignore[name-defined]
         def scale_features(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             # Version 0.2.0 hands on arrays of one number where it needs numbers: NumPy 2.5 refuses that.
             return np.asarray(super().scale_features([np.ravel(feature)[0] for feature in features]))
