@@ -22,8 +22,10 @@ ABLATION = Config(
 SMALL = replace(
     ABLATION,
     preset="small",
-    rows=("lite1_and_dsmix_annoyance", "teacher_and_lite1"),
-    pretrain=replace(ABLATION.pretrain, steps=1000),
+    rows=("lite1_and_dsmix_annoyance", "teacher"),
+    teacher="efficientnet_lite1",
+    backbone="efficientnet_lite1",
+    pretrain=replace(ABLATION.pretrain, steps=3000),
     mix_probability=0.5,
     estimated_share=0.3,
     trained_share=1.0,
