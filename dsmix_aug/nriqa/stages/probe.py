@@ -33,7 +33,7 @@ def run_probe(run: Run) -> None:
 
 
 def _probe_row(run: Run, name: str) -> Predictions:
-    features, widths = _row_features(run, name)
+    features, widths = row_features(run, name)
     parts = []
     for scored in run.scored_sets:
         contents, own = np.array(scored.groups), features[scored.name]
@@ -95,7 +95,7 @@ def _describe_probe(row: str, dataset: str, scale_of: ScoredSet) -> dict[str, An
     }
 
 
-def _row_features(run: Run, name: str) -> tuple[dict[str, np.ndarray], list[int]]:
+def row_features(run: Run, name: str) -> tuple[dict[str, np.ndarray], list[int]]:
     """Return a row's features of each dataset, and the widths of their groups."""
     row, networks = run.rows[name], run.networks(name, run.device)
     features: dict[str, np.ndarray] = {}

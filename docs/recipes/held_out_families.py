@@ -1,0 +1,71 @@
+"""Does a joint probe carry over to kinds of distortions that it was not trained on? Each family is left out in turn.
+
+    python docs/recipes/held_out_families.py runs/small lite1_and_dsmix_annoyance
+
+The probe is fitted to the training sides of the run's first scored dataset and of ``opinions``, without the images of
+one family, and tested on that family's images of held-out photos. Beside it stands the probe that has seen the family.
+Classes have one opinion each, so a table that knows the class has an SRCC of 1.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from dsmix_aug import DistortionBank
+from dsmix_aug.nriqa.datasets import ScoredSet
+from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME
+from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
+from dsmix_aug.nriqa.runs.config import Machine
+from dsmix_aug.nriqa.runs.folder import RunFolder
+from dsmix_aug.nriqa.runs.run import Run
+from dsmix_aug.nriqa.runs.splits import make_splits
+from dsmix_aug.nriqa.stages.probe import row_features
+
+
+def families_of(made: ScoredSet) -> np.ndarray:
+    """Return the family of each image's distortion, ``""`` for pristine ones, by the name of its file."""
+    of_type = {name: family for family, names in DistortionBank().families.items() for name in names}
+    classes = [path.stem.split("_", 3)[3] for path in made.images]  # SIDE_PHOTO_NUMBER_CLASS
+    return np.array([of_type.get(name.rsplit("_", 1)[0], "") for name in classes])
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a finished run with --data opinions=N and another dataset")
+    parser.add_argument("row", help="whose features to use")
+    args = parser.parse_args()
+
+    run = Run(args.run, RunFolder(args.run).config, Machine(), stages=())
+    by_name = {scored.name: scored for scored in run.scored_sets}
+    made = by_name[OPINIONS_NAME]
+    first = next(scored for scored in run.scored_sets if scored is not made)
+    features, widths = row_features(run, args.row)
+    weights = [dict(run.config.joint).get(scored.name) for scored in (first, made)]
+    families = families_of(made)
+
+    def training_set(scored: ScoredSet, kept: np.ndarray) -> TrainingSet:
+        return TrainingSet(features[scored.name][kept], scored.scores[kept], np.array(scored.groups)[kept])
+
+    (photos, _), (train, test) = (
+        make_splits(scored, run.config.split_count, run.config.seed)[0] for scored in (first, made)
+    )
+
+    def predict(kept: np.ndarray, tested: np.ndarray) -> np.ndarray:
+        sets = [training_set(first, photos), training_set(made, kept)]
+        return fit_joint_probe(sets, widths, weights)[0].predict(features[made.name][tested])
+
+    seen = predict(train, test)
+    print(f"{'family':12}{'images':>8}{'left out':>10}{'seen':>8}")
+    for family in DistortionBank().families:
+        inside = families[test] == family
+        left_out = predict(train[families[train] != family], test[inside])
+        targets = made.scores[test[inside]]
+        figures = [stats.spearmanr(values, targets).statistic for values in (left_out, seen[inside])]
+        print(f"{family:12}{inside.sum():8}{figures[0]:10.3f}{figures[1]:8.3f}")
+
+
+if __name__ == "__main__":
+    main()
