@@ -1,7 +1,10 @@
 """The weights that ship: they load offline, know what they should, and a damaged file is noticed."""
 
+import runpy
 import shutil
+import sys
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +144,18 @@ def test_pictures_of_nothing_are_below_photos():
     nothing = torch.stack([torch.full((3, 256, 256), 0.5), torch.rand(3, 256, 256, generator=generator), board])
     photos = torch.stack([read_crop(name) / 255 for name in CROPS])
     assert model(nothing).max() < model(photos).min()
+
+
+def test_what_the_recipe_says_of_levels(tmp_path, monkeypatch, capsys):
+    Image.fromarray(read_crop("coffee")[:, :80, :96].permute(1, 2, 0).numpy()).save(tmp_path / "coffee.png")
+    monkeypatch.setattr(sys, "argv", ["score_by_level.py", str(tmp_path)])
+    runpy.run_path(str(Path(__file__).parents[1] / "docs/recipes/score_by_level.py"), run_name="__main__")
+    *types, fall, light, nothing = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in types] == list(DistortionBank())
+    changes = np.array([[float(cell) for cell in line.split()[1:6]] for line in types])
+    assert fall.startswith(f"{sum('does not fall' not in line for line in types)} of 25 types")
+    known = changes[:, :2][~np.isnan(changes[:, :2])]
+    share, _, _, count = light.split()[:4]
+    assert int(count) == len(known)
+    assert float(share) == pytest.approx(100 * (known > 0).mean(), abs=100 / len(known))  # printed changes are rounded
+    assert [name in nothing for name in ("clean photos", "one colour", "noise", "checkerboard")] == [True] * 4

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from dsmix_aug import DistortionBank
@@ -31,40 +32,46 @@ def families_of(made: ScoredSet) -> np.ndarray:
     return np.array([of_type.get(name.rsplit("_", 1)[0], "") for name in classes])
 
 
-def main() -> None:
-    """Run the script."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="folder of a finished run with --data opinions=N and another dataset")
-    parser.add_argument("row", help="whose features to use")
-    args = parser.parse_args()
-
-    run = Run(args.run, RunFolder(args.run).config, Machine(), stages=())
+def judge(run: Run, row: str) -> pd.DataFrame:
+    """Return, by family, the number of its images of held-out photos and the SRCC of both probes on them."""
     by_name = {scored.name: scored for scored in run.scored_sets}
     made = by_name[OPINIONS_NAME]
     first = next(scored for scored in run.scored_sets if scored is not made)
-    features, widths = row_features(run, args.row)
+    features, widths = row_features(run, row)
     weights = [dict(run.config.joint).get(scored.name) for scored in (first, made)]
+    splits = [make_splits(scored, run.config.split_count, run.config.seed)[0] for scored in (first, made)]
+    (photos, _), (train, test) = splits
     families = families_of(made)
 
     def training_set(scored: ScoredSet, kept: np.ndarray) -> TrainingSet:
         return TrainingSet(features[scored.name][kept], scored.scores[kept], np.array(scored.groups)[kept])
-
-    (photos, _), (train, test) = (
-        make_splits(scored, run.config.split_count, run.config.seed)[0] for scored in (first, made)
-    )
 
     def predict(kept: np.ndarray, tested: np.ndarray) -> np.ndarray:
         sets = [training_set(first, photos), training_set(made, kept)]
         return fit_joint_probe(sets, widths, weights)[0].predict(features[made.name][tested])
 
     seen = predict(train, test)
-    print(f"{'family':12}{'images':>8}{'left out':>10}{'seen':>8}")
+    lines = []
     for family in DistortionBank().families:
         inside = families[test] == family
-        left_out = predict(train[families[train] != family], test[inside])
-        targets = made.scores[test[inside]]
-        figures = [stats.spearmanr(values, targets).statistic for values in (left_out, seen[inside])]
-        print(f"{family:12}{inside.sum():8}{figures[0]:10.3f}{figures[1]:8.3f}")
+        line = {"family": family, "images": int(inside.sum()), "left out": np.nan, "seen": np.nan}
+        if line["images"] > 1:
+            targets = made.scores[test[inside]]
+            left_out = predict(train[families[train] != family], test[inside])
+            line["left out"] = stats.spearmanr(left_out, targets).statistic
+            line["seen"] = stats.spearmanr(seen[inside], targets).statistic
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a finished run with --data opinions=N and another dataset")
+    parser.add_argument("row", help="whose features to use")
+    args = parser.parse_args()
+    run = Run(args.run, RunFolder(args.run).config, Machine(), stages=())
+    print(judge(run, args.row).to_string(index=False, float_format="%.3f"))
 
 
 if __name__ == "__main__":

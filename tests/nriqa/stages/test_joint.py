@@ -1,6 +1,8 @@
 """A run with a scored dataset and opinions, each probed by itself and both together."""
 
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages import run_evaluate, run_probe
+from dsmix_aug.nriqa.stages.probe import row_features
 
 N = 24
 
@@ -72,6 +75,30 @@ def test_scores_are_on_the_scale_of_the_first(run):
     scores = model.score(opinions.images)
     assert 0 < scores.min() < scores.max() < 100
     assert np.corrcoef(scores, opinions.scores)[0, 1] > 0.5
+
+
+def test_each_family_is_tested_without_having_been_trained_on(run, monkeypatch):
+    recipe = runpy.run_path(str(Path(__file__).parents[3] / "docs/recipes/held_out_families.py"))
+    opinions = run.scored_sets[1]
+    families = recipe["families_of"](opinions)
+    trained = []
+    fit = recipe["judge"].__globals__["fit_joint_probe"]
+
+    def spy(sets, widths, weights):
+        trained.append(sets[1].features)
+        return fit(sets, widths, weights)
+
+    monkeypatch.setitem(recipe["judge"].__globals__, "fit_joint_probe", spy)
+    table = recipe["judge"](run, "teacher").set_index("family")
+    is_test = np.array(opinions.split) == "test"
+    for family in table.index:
+        assert table.loc[family, "images"] == (families[is_test] == family).sum()
+    own = row_features(run, "teacher")[0]["opinions"]
+    judged = table.index[table["images"] > 1]
+    assert len(trained) == 1 + len(judged) > 1
+    for family, features in zip(judged, trained[1:], strict=True):
+        np.testing.assert_array_equal(features, own[~is_test & (families != family)])
+    assert table.loc[judged, ["left out", "seen"]].abs().le(1).all(axis=None)
 
 
 def test_a_config_with_a_joint_probe_is_read_as_it_was_written(run):
