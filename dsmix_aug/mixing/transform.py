@@ -185,7 +185,9 @@ class DSMix(v2.Transform):
         tensors = [leaf for leaf, chosen in zip(leaves, is_tensor, strict=True) if chosen]
         rest = [None if chosen else leaf for leaf, chosen in zip(others, is_tensor, strict=True)]
         _check_own_labels(labels, leaves)
-        _check_images(*_sort(tensors)[:2])
+        for tensor in tensors:
+            if not isinstance(tensor, SensitivityMap):
+                _check_is_batch(tensor)
         _labels.check_labels(labels, self.num_classes)
         _check_labels_fit(labels, tensors)
         if given_map is None:
@@ -365,13 +367,14 @@ def _check_images(images: Sequence[Tensor], references: Sequence[Tensor]) -> Non
     for image in (*images, *references):
         _check_is_batch(image)
         check_image("images", image, form="(B, C, H, W)")
-        if image.shape[-2:] != images[0].shape[-2:]:
-            sizes = sorted({tuple(images[0].shape[-2:]), tuple(image.shape[-2:])})
+        plain, first = image.as_subclass(Tensor), images[0].as_subclass(Tensor)
+        if plain.shape[-2:] != first.shape[-2:]:
+            sizes = sorted({tuple(first.shape[-2:]), tuple(plain.shape[-2:])})
             raise ValueError(f"Found multiple HxW dimensions in the sample: '{sizes[0]}', '{sizes[1]}'")
-        if len(image) != len(images[0]) or image.device != images[0].device:
+        if len(plain) != len(first) or plain.device != first.device:
             raise ValueError(
                 "images and references of a batch should have one batch size and device, got "
-                f"{len(images[0])} on {images[0].device} and {len(image)} on {image.device}"
+                f"{len(first)} on {first.device} and {len(plain)} on {plain.device}"
             )
 
 
