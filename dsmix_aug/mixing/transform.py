@@ -18,7 +18,7 @@ from torchvision.transforms.v2.functional import is_pure_tensor
 from dsmix_aug._checks import check_choice, check_image, check_integer, check_probability
 from dsmix_aug._tensors import to_device, wrap_like
 from dsmix_aug.maps._patch_error import mean_patch_error
-from dsmix_aug.maps.patch_grid import patch_areas, pixels_per_patch
+from dsmix_aug.maps.patch_grid import pixels_per_patch
 from dsmix_aug.maps.sensitivity import check_map, check_pair
 from dsmix_aug.maps.tv_tensors import Reference, SensitivityMap
 from dsmix_aug.mixing import _host, functional
@@ -284,8 +284,9 @@ class DSMix(v2.Transform):
             areas = [_boxes.kept_area(box, size) for box in boxes]
             return to_device(areas, images.device, torch.float64).expand(len(images))
         maps = self._estimate(images) if known_map is None else known_map
-        pasted = pixels_per_patch(_boxes.to_corners(boxes, maps.device), size, self.patch_size)
-        kept = patch_areas(size, self.patch_size, maps.device) - pasted
+        whole = (0, 0, size[1], size[0])
+        pixels = pixels_per_patch(_boxes.to_corners([whole, *boxes], maps.device), size, self.patch_size)
+        pasted, kept = pixels[1:], pixels[:1] - pixels[1:]
         return functional.mixing_weight(maps, _boxes.take_partners(maps, partner), pasted, kept, self.weighting)
 
     def _estimate(self, images: Tensor) -> Tensor:
