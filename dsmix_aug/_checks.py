@@ -69,13 +69,12 @@ def check_image(
     if not isinstance(image, Tensor):
         hint = "; v2.functional.to_image makes one" if isinstance(image, (PIL.Image.Image, np.ndarray)) else ""
         raise TypeError(f"{name} should be a tensor, got {type(image).__name__}{hint}")
+    if image.dtype != torch.uint8 and image.dtype not in FLOAT_DTYPES:
+        raise TypeError(f"{name} should be float in [0, 1] or uint8, got {image.dtype}")
     if image.layout is not torch.strided:
         raise TypeError(f"{name} should be a dense tensor, got {image.layout}")
-    plain = image.as_subclass(Tensor)  # attributes of a subclass are slower
-    if plain.dtype != torch.uint8 and plain.dtype not in FLOAT_DTYPES:
-        raise TypeError(f"{name} should be float in [0, 1] or uint8, got {plain.dtype}")
-    shape = tuple(plain.shape)
-    if len(shape) < 3 or (ranks is not None and len(shape) not in ranks):
+    shape = tuple(image.shape)
+    if image.ndim < 3 or (ranks is not None and image.ndim not in ranks):
         raise ValueError(f"{name} should have shape {form}, got {shape}")
     if channels is not None and shape[-3] not in channels:
         allowed = " or ".join(map(str, channels))
