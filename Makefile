@@ -9,12 +9,14 @@ BIN := $(VENV)/bin
 pipeline: $(VENV)/.installed-examples
 	$(BIN)/python examples/nriqa_pipeline.py
 
-# Two processes of one thread each: the tests are many and small.
+# Two processes of one thread each: the tests are many and small. Those that share a long run are in one process.
+PARALLEL := -n 2 --dist loadgroup
+
 test: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 # For hours: many examples of each property and mutated files of each format, and dozens of ends of a run at any write.
 fuzz: export DSMIX_FUZZ ?= 20000
@@ -27,7 +29,7 @@ long-run: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/long_run.py --batches 20000 --photos 10000
 
 coverage: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov=dsmix_aug --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) --cov=dsmix_aug --cov-report=term:skip-covered
 
 # The tests with the oldest packages that setup.cfg allows, and with the newest that there are.
 test-floors: PYTHON = python3.10
@@ -35,12 +37,12 @@ test-floors:
 	$(PYTHON) -m venv .venv-floors
 	python3 .ci/floors.py > .venv-floors/constraints.txt
 	.venv-floors/bin/python -m pip install --constraint .venv-floors/constraints.txt --editable '.[test]'
-	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest -n 2
+	OMP_NUM_THREADS=1 .venv-floors/bin/python -m pytest $(PARALLEL)
 
 test-newest:
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --upgrade --upgrade-strategy eager --editable '.[test]'
-	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n 2
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest $(PARALLEL)
 
 # On a machine with a GPU: its tests, in which any wait of the host is an error, and all benchmarks, into one file.
 cuda: $(VENV)/.installed-dev

@@ -6,13 +6,17 @@ import importlib.util
 import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from dsmix_aug.cli.main import main as dsmix_aug_command
 
@@ -80,20 +84,37 @@ def missing_packages(words: list[str]) -> list[str]:
 
 def run_command(words: list[str]) -> tuple[int, str]:
     """Run a command in the current folder; return its exit code and all that it prints."""
-    if words[0] == "dsmix-aug":  # in this process, which has imported torch already
-        output = io.StringIO()
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            try:
-                code = dsmix_aug_command(words[1:])
-            except SystemExit as stop:
-                code = int(stop.code or 0)
-        return code, output.getvalue()
+    # In this process, which has imported torch already.
+    if words[0] == "dsmix-aug":
+        return run_here(lambda: dsmix_aug_command(words[1:]))
+    if words[0] == "python" and words[1].startswith("examples/"):
+        return run_here(lambda: run_script(words[1:]))
     start = {"python": [sys.executable], "torchrun": TORCHRUN}.get(words[0], words[:1])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     finished = subprocess.run(
         [*start, *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False
     )
     return finished.returncode, finished.stdout
+
+
+def run_here(command: Callable[[], int]) -> tuple[int, str]:
+    """Call a command; return its exit code and all that it prints."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            code = command()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    return code, output.getvalue()
+
+
+def run_script(words: list[str]) -> int:
+    """Run a script of the repository as from the command line, where warnings are printed and not raised."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("default")
+        patch.setattr(sys, "argv", words)
+        runpy.run_path(words[0], run_name="__main__")
+    return 0
 
 
 def run_console(block: Block, exit_code: int = 0) -> list[str]:

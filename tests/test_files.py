@@ -90,32 +90,33 @@ class TestReplaceWhenDone:
                 temporary.touch()
         assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
 
-    @pytest.mark.parametrize("what", ["text", "tensors"])
-    def test_a_full_disk_is_said_in_a_line_and_loses_nothing(self, tmp_path, what):
+    def test_a_full_disk_is_said_in_a_line_and_loses_nothing(self, tmp_path):
         """A limit on the size of files has the same effect: a write in the middle of the file fails."""
         script = (
             "import resource, sys, torch\n"
             "from pathlib import Path\n"
             "from dsmix_aug._files import replace_when_done, save_tensors\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
-            "path = Path(sys.argv[1])\n"
-            "try:\n"
-            "    if sys.argv[2] == 'tensors':\n"
-            "        save_tensors(path, 'kind', None, {'a': torch.zeros(100_000)})\n"
-            "    else:\n"
-            "        with replace_when_done(path) as temporary:\n"
-            "            temporary.write_text('x' * 100_000)\n"
-            "except OSError as error:\n"
-            "    print(error)\n"
+            "def write_text(path):\n"
+            "    with replace_when_done(path) as temporary:\n"
+            "        temporary.write_text('x' * 100_000)\n"
+            "def write_tensors(path):\n"
+            "    save_tensors(path, 'kind', None, {'a': torch.zeros(100_000)})\n"
+            "for path, write in zip(map(Path, sys.argv[1:]), (write_text, write_tensors), strict=True):\n"
+            "    try:\n"
+            "        write(path)\n"
+            "    except OSError as error:\n"
+            "        print(error)\n"
         )
-        path = tmp_path / "file.txt"
-        path.write_text("before")
-        done = subprocess.run([sys.executable, "-c", script, path, what], capture_output=True, text=True, check=True)
-        assert done.stdout.count("\n") == 1
-        assert f"{path} could not be written: " in done.stdout
-        assert "File too large" in done.stdout
-        assert path.read_text() == "before"
-        assert list(tmp_path.iterdir()) == [path]
+        paths = [tmp_path / "text", tmp_path / "tensors"]
+        for path in paths:
+            path.write_text("before")
+        done = subprocess.run([sys.executable, "-c", script, *paths], capture_output=True, text=True, check=True)
+        for path, line in zip(paths, done.stdout.splitlines(), strict=True):
+            assert f"{path} could not be written: " in line
+            assert "File too large" in line
+            assert path.read_text() == "before"
+        assert set(tmp_path.iterdir()) == set(paths)
 
 
 class TestTensors:

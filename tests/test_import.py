@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 #: Prints the state that the whole process shares, as one JSON line, before and after the package is used.
 STATE = """
 import json, logging, os, random, signal, sys, threading, warnings
@@ -60,18 +64,15 @@ def test_nothing_that_others_share_changes():
     assert after["cuda"] is False
 
 
-def test_dsmix_needs_little_more_than_torchvision():
+def test_dsmix_needs_little_more_than_torchvision_and_the_library_loads_no_extra():
     """A test of time would be one of the machine: what takes time is the packages that are loaded."""
-    package, torchvision, dsmix = modules_after(
-        "import dsmix_aug", "import torchvision.transforms.v2", "dsmix_aug.DSMix"
-    )  # fmt: skip
-    assert not package & (RUN_TIME | EXTRAS)
-    assert (dsmix - torchvision) & (RUN_TIME | EXTRAS) <= {"safetensors"}
-
-
-def test_the_library_loads_no_extra():
-    others, library = modules_after(
-        "import torchvision.transforms.v2, torch, skimage, scipy",
+    package, torchvision, dsmix, others, library = modules_after(
+        "import dsmix_aug",
+        "import torchvision.transforms.v2",
+        "dsmix_aug.DSMix",
+        "import skimage, scipy",
         "from dsmix_aug import *; DistortionBank(); RandomDistortion(); DSMix(); DSMEstimator()",
     )
+    assert not package & (RUN_TIME | EXTRAS)
+    assert (dsmix - torchvision) & (RUN_TIME | EXTRAS) <= {"safetensors"}
     assert not (library - others) & EXTRAS

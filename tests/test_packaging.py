@@ -3,6 +3,7 @@
 import importlib.metadata
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,14 @@ for module in {library}:
 assert not [name for name in sys.modules if name.startswith("dsmix_aug.nriqa")], "the library imports the pipeline"
 for command in ("_distort", "_info", "_make_dataset", "_map"):
     importlib.import_module(f"dsmix_aug.cli.{{command}}")
+print("imported")
+
+import dsmix_aug
+from dsmix_aug import *
+try:
+    dsmix_aug.QualityModel
+except ImportError as error:
+    print(error)
 """
 RECIPES = ("estimate_opinions", "map_cache", "map_variation", "worker_independent_batches")
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
@@ -47,7 +56,15 @@ def test_public_names_are_those_of_the_design():
     assert set(dsmix_aug.__all__) <= set(star)
 
 
-def test_library_imports_without_the_extras():
+def run_script(script: str, *arguments: str) -> None:
+    """Run a script of the repository in this process, as from the command line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+
+
+@pytest.mark.slow
+def test_library_imports_without_the_extras_and_names_the_one_of_the_quality_model():
     blocked = extras()
     assert {"timm", "sklearn", "pandas", "matplotlib", "pytest"} <= blocked
     files = [path.relative_to(ROOT) for path in (ROOT / "dsmix_aug").rglob("*.py")]
@@ -57,6 +74,9 @@ def test_library_imports_without_the_extras():
     code = IMPORT_THE_LIBRARY.format(extras=repr(blocked), library=repr(library))
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
+    imported, message = finished.stdout.splitlines()
+    assert imported == "imported"
+    assert re.match(r"this needs .*timm.*: pip install 'dsmix-aug\[score\]'", message)
 
 
 def test_quality_model_is_imported_when_it_is_asked_for():
@@ -66,14 +86,6 @@ def test_quality_model_is_imported_when_it_is_asked_for():
     assert QualityModel is dsmix_aug.QualityModel is quality_model.QualityModel
     with pytest.raises(AttributeError, match="has no attribute 'QualityModels'"):
         dsmix_aug.QualityModels  # noqa: B018
-
-
-def test_quality_model_without_its_extra():
-    code = IMPORT_THE_LIBRARY.format(extras=repr(extras()), library=["dsmix_aug"])
-    code += "\nimport dsmix_aug\nfrom dsmix_aug import *\ndsmix_aug.QualityModel"
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    *_, last = finished.stderr.splitlines()
-    assert re.match(r"ImportError: this needs .*timm.*: pip install 'dsmix-aug\[score\]'", last)
 
 
 def test_one_version_everywhere():
@@ -102,13 +114,14 @@ def test_distortions_name_source_and_deviation(name: str):
         *(f"docs/recipes/{name}.py" for name in RECIPES),
     ],
 )
-def test_documented_scripts_run(script: str, tmp_path: Path):
-    command = [sys.executable, "-W", "error", str(ROOT / script)]
-    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # pytest-xdist's threads
+def test_documented_scripts_run(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run_script(script)
+    assert capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_import_is_cheap_and_old_names_are_lazy():
     code = (
         "import sys, dsmix_aug; assert 'torch' not in sys.modules; "
@@ -125,6 +138,7 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = dsmix_aug.nothing
 
 
+@pytest.mark.slow
 def test_quality_model_is_exported(tmp_path: Path):
     """The file's scores are the model's, for a batch of another length."""
     command = [sys.executable, str(ROOT / "docs/recipes/export_quality_model.py"), "model.pt2", "--size", "48", "64"]
@@ -135,11 +149,10 @@ def test_quality_model_is_exported(tmp_path: Path):
     assert (tmp_path / "model.pt2").is_file()
 
 
-def test_quality_model_is_a_metric(tmp_path: Path):
+def test_quality_model_is_a_metric(capsys):
     pytest.importorskip("torchmetrics")
-    command = [sys.executable, str(ROOT / "docs/recipes/quality_metric.py")]
-    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
-    values = [float(value) for value in re.findall(r"level \d: (\S+) \(mean of 2 images\)", finished.stdout)]
+    run_script("docs/recipes/quality_metric.py")
+    printed = capsys.readouterr().out
+    values = [float(value) for value in re.findall(r"level \d: (\S+) \(mean of 2 images\)", printed)]
     assert len(values) == 3
     assert values == sorted(values, reverse=True)

@@ -40,6 +40,7 @@ def test_all_files_are_small_and_have_checksums():
     assert listed == [path.name for path in files]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["astronaut", "coffee"])
 def test_estimator_finds_where_photos_of_another_source_are_distorted(name):
     bank = DistortionBank(pristine=False)
@@ -119,6 +120,7 @@ def scores_by_class():
     return dict(zip(map(bank.decode, labels[1:].tolist()), torch.stack(differences).mean(0)[1:].tolist(), strict=True))
 
 
+@pytest.mark.slow
 def test_scores_fall_with_the_level(scores_by_class):
     """mean_shift and contrast_change are two-sided; all of 23 types is the goal, and not reached."""
     falling = [
@@ -129,6 +131,7 @@ def test_scores_fall_with_the_level(scores_by_class):
     assert len(falling) >= 18
 
 
+@pytest.mark.slow
 def test_heavy_distortions_are_below_the_photo_and_light_ones_on_average(scores_by_class):
     """Single light ones can be above it: see the model card's limits."""
     by_level = [[score for (_, own), score in scores_by_class.items() if own == level] for level in range(1, 6)]

@@ -32,10 +32,8 @@ def pixels_per_patch(boxes: Tensor, size: tuple[int, int], patch_size: int) -> T
     """
     x1, y1, x2, y2 = boxes.unsqueeze(-1).unbind(1)
     patch_size = min(patch_size, max(size))  # one patch that covers the image is enough, however large it is
-    rows = torch.arange(0, size[0], patch_size, device=boxes.device)
-    columns = torch.arange(0, size[1], patch_size, device=boxes.device)
-    heights = (torch.minimum(rows + patch_size, y2) - torch.maximum(rows, y1)).clamp_(min=0)
-    widths = (torch.minimum(columns + patch_size, x2) - torch.maximum(columns, x1)).clamp_(min=0)
+    heights = torch.arange(0, size[0] + patch_size, patch_size, device=boxes.device).clamp(y1, y2).diff()
+    widths = torch.arange(0, size[1] + patch_size, patch_size, device=boxes.device).clamp(x1, x2).diff()
     return heights.unsqueeze(2) * widths.unsqueeze(1)
 
 

@@ -67,6 +67,7 @@ def check_pair(distorted: Tensor, reference: Tensor, distorted_name: str, refere
     """
     check_image(distorted_name, distorted)
     check_image(reference_name, reference)
+    distorted, reference = distorted.as_subclass(Tensor), reference.as_subclass(Tensor)  # whose attributes are faster
     if distorted.shape != reference.shape:
         raise ValueError(
             f"{reference_name} should have the shape of {distorted_name}, {tuple(distorted.shape)}, got "

@@ -142,8 +142,7 @@ def mixing_weight(maps: Tensor, partner_maps: Tensor, pasted: Tensor, kept: Tens
     check_choice("weighting", weighting, WEIGHTINGS)
     pixels = torch.stack([kept, pasted]).to(torch.float64)
     kept_pixels, pasted_pixels = pixels.sum((2, 3))
-    own = (maps.to(torch.float64) * pixels).sum((2, 3))
-    partners = (partner_maps.to(torch.float64) * pixels).sum((2, 3))
+    own, partners = (maps * pixels).sum((2, 3)), (partner_maps * pixels).sum((2, 3))  # float64, as the pixels are
     kept_area = kept_pixels / (kept_pixels + pasted_pixels)
     lam = WEIGHTINGS[weighting](Regions(own[0], own[1], partners[1], partners[0], kept_area))
     return lam.expand(len(maps))

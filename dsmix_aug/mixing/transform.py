@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from numbers import Real
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, get_args
 
 import PIL.Image
@@ -15,15 +14,23 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import is_pure_tensor
 
-from dsmix_aug._checks import check_choice, check_image, check_integer, check_probability
+from dsmix_aug._checks import check_choice, check_integer, check_probability
 from dsmix_aug._tensors import to_device, wrap_like
 from dsmix_aug.maps._patch_error import mean_patch_error
-from dsmix_aug.maps.patch_grid import patch_areas, pixels_per_patch
+from dsmix_aug.maps.patch_grid import pixels_per_patch
 from dsmix_aug.maps.sensitivity import check_map, check_pair
 from dsmix_aug.maps.tv_tensors import Reference, SensitivityMap
 from dsmix_aug.mixing import _host, functional
 from dsmix_aug.mixing import boxes as _boxes
 from dsmix_aug.mixing import labels as _labels
+from dsmix_aug.mixing._checks import (
+    check_alpha,
+    check_images,
+    check_is_batch,
+    check_labels_fit,
+    check_no_view,
+    check_own_labels,
+)
 from dsmix_aug.mixing.boxes import NO_BOX, Box, BoxMode, PartnerMode
 from dsmix_aug.mixing.functional import WEIGHTINGS, Weighting
 
@@ -122,7 +129,7 @@ class DSMix(v2.Transform):
     ) -> None:
         super().__init__()
         self.num_classes = None if num_classes is None else check_integer("num_classes", num_classes)
-        self.alpha = _check_alpha(alpha)
+        self.alpha = check_alpha(alpha)
         self.patch_size = check_integer("patch_size", patch_size)
         check_choice("weighting", weighting, WEIGHTINGS)
         check_choice("box", box, get_args(BoxMode))
@@ -184,14 +191,16 @@ class DSMix(v2.Transform):
         ]
         tensors = [leaf for leaf, chosen in zip(leaves, is_tensor, strict=True) if chosen]
         rest = [None if chosen else leaf for leaf, chosen in zip(others, is_tensor, strict=True)]
-        _check_own_labels(labels, leaves)
-        _check_images(*_sort(tensors)[:2])
+        check_own_labels(labels, leaves)
+        for tensor in tensors:
+            if not isinstance(tensor, SensitivityMap):
+                check_is_batch(tensor)
         _labels.check_labels(labels, self.num_classes)
-        _check_labels_fit(labels, tensors)
+        check_labels_fit(labels, tensors)
         if given_map is None:
             self._check_there_is_a_map(tensors, rest)
         else:
-            _check_no_view(given_map, rest)
+            check_no_view(given_map, rest)
         is_mixed = [
             chosen or leaf is labels or leaf is given_map for leaf, chosen in zip(leaves, is_tensor, strict=True)
         ]
@@ -205,7 +214,7 @@ class DSMix(v2.Transform):
             )
         for leaf in flat_inputs:
             if isinstance(leaf, tv_tensors.Image):
-                _check_is_batch(leaf)
+                check_is_batch(leaf)
 
     def _check_there_is_a_map(self, tensors: Sequence[Tensor], rest: Sequence[Any] = ()) -> None:
         has_map = any(isinstance(tensor, (Reference, SensitivityMap)) for tensor in tensors)
@@ -244,7 +253,7 @@ class DSMix(v2.Transform):
             ValueError: If shapes, devices or values do not fit, or there is no map.
         """
         images, references, maps = _sort(flat_inputs)
-        _check_images(images, references)
+        check_images(images, references)
         known_map = self._known_map(images[0], references, maps, given_map)
         batch_size, size = len(images[0]), (images[0].shape[-2], images[0].shape[-1])
         count = 1 if self.box == "batch" else batch_size
@@ -282,8 +291,9 @@ class DSMix(v2.Transform):
             areas = [_boxes.kept_area(box, size) for box in boxes]
             return to_device(areas, images.device, torch.float64).expand(len(images))
         maps = self._estimate(images) if known_map is None else known_map
-        pasted = pixels_per_patch(_boxes.to_corners(boxes, maps.device), size, self.patch_size)
-        kept = patch_areas(size, self.patch_size, maps.device) - pasted
+        whole = (0, 0, size[1], size[0])
+        pixels = pixels_per_patch(_boxes.to_corners([whole, *boxes], maps.device), size, self.patch_size)
+        pasted, kept = pixels[1:], pixels[:1] - pixels[1:]
         return functional.mixing_weight(maps, _boxes.take_partners(maps, partner), pasted, kept, self.weighting)
 
     def _estimate(self, images: Tensor) -> Tensor:
@@ -338,77 +348,6 @@ def _sort(tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[T
         kind = maps if isinstance(tensor, SensitivityMap) else references if isinstance(tensor, Reference) else images
         kind.append(tensor)
     return images, references, maps
-
-
-def _check_alpha(alpha: object) -> float:
-    if isinstance(alpha, bool) or not isinstance(alpha, Real):
-        raise TypeError(f"alpha should be a number, got {alpha!r}")
-    limits = torch.finfo(torch.float32)
-    if alpha < limits.tiny or not alpha <= limits.max:  # a NaN fails the last
-        raise ValueError(f"alpha should be positive and finite, got {alpha} (draws are float32)")
-    return float(alpha)
-
-
-def _check_is_batch(image: Tensor) -> None:
-    if image.ndim != 4:
-        hint = f" {_labels.BATCHES_ONLY}." if image.ndim == 3 else ""
-        raise ValueError(
-            f"images should be (B, C, H, W), got {tuple(image.shape)}. Expected a batched input with 4 dims, but got "
-            f"{image.ndim} dimensions instead.{hint}"
-        )
-
-
-def _check_images(images: Sequence[Tensor], references: Sequence[Tensor]) -> None:
-    """Check the images of a batch and their references: (B, C, H, W), float or uint8, of one B, H, W and device."""
-    if not images:
-        raise TypeError("No image was found in the sample")
-    for image in (*images, *references):
-        _check_is_batch(image)
-        check_image("images", image, form="(B, C, H, W)")
-        if image.shape[-2:] != images[0].shape[-2:]:
-            sizes = sorted({tuple(images[0].shape[-2:]), tuple(image.shape[-2:])})
-            raise ValueError(f"Found multiple HxW dimensions in the sample: '{sizes[0]}', '{sizes[1]}'")
-        if len(image) != len(images[0]) or image.device != images[0].device:
-            raise ValueError(
-                "images and references of a batch should have one batch size and device, got "
-                f"{len(images[0])} on {images[0].device} and {len(image)} on {image.device}"
-            )
-
-
-def _check_own_labels(labels: object, leaves: Sequence[Any]) -> None:
-    if not isinstance(labels, Tensor) or any(leaf is labels for leaf in leaves):
-        return
-    closed = [type(leaf).__name__ for leaf in leaves if isinstance(leaf, Mapping)]
-    hint = f". {closed[0]} is not a structure that torch's pytree opens: pass a dict" if closed else ""
-    raise ValueError(f"labels_getter should return one of the sample's own tensors, not a copy or a view of it{hint}")
-
-
-def _check_labels_fit(labels: Tensor, tensors: Sequence[Tensor]) -> None:
-    for tensor in tensors:
-        if tensor.ndim == 4 and len(tensor) != len(labels):
-            raise ValueError(
-                "The batch size of the image or video does not match the batch size of the labels: "
-                f"{len(tensor)} != {len(labels)}."
-            )
-        if tensor.device != labels.device:
-            raise ValueError(f"labels should be on the images' device, {tensor.device}, got {labels.device}")
-
-
-def _check_no_view(given_map: object, rest: Sequence[Any]) -> None:
-    """Raise if the map is a view of a tensor that would come back unmixed."""
-    for leaf in rest:
-        if isinstance(given_map, Tensor) and isinstance(leaf, Tensor) and _share_memory(given_map, leaf):
-            raise ValueError(
-                "map_getter should return one of the sample's own tensors, or a new one, not a view of one, which "
-                f"would stay unmixed: got a view of a tensor of shape {tuple(leaf.shape)}"
-            )
-
-
-def _share_memory(first: Tensor, second: Tensor) -> bool:
-    if torch.strided != first.layout or torch.strided != second.layout:
-        return False
-    address = first.untyped_storage().data_ptr()
-    return address != 0 and address == second.untyped_storage().data_ptr()
 
 
 def _cut_and_paste(inputs: Tensor, boxes: list[Box], partner: list[int]) -> Tensor:

@@ -117,6 +117,7 @@ def test_a_missing_extra_names_what_to_install(monkeypatch, tmp_path, capsys):
     assert "pip install 'dsmix-aug[score]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_quiet(tmp_path):
     save_photo(tmp_path / "photo.png", 0)
     with start_command("distort", tmp_path / "photo.png", "--type", "jpeg", "-o", tmp_path / "out") as process:
@@ -134,9 +135,10 @@ def test_interruption_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "dsmix-aug info: interrupted; what was written is complete\n"
 
 
-def test_info_names_versions_types_and_weights():
-    code, out, err = run_command("info")
-    assert (code, err) == (0, "")
+def test_info_names_versions_types_and_weights(capsys):
+    assert run_main("info") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
     assert f"dsmix-aug {dsmix_aug.__version__}" in out
     assert f"torch {importlib.metadata.version('torch')}" in out
     assert "gaussian_blur" in out

@@ -1,11 +1,13 @@
 """``dsmix-aug distort``."""
 
 import io
+import sys
+import types
 
 import numpy as np
 import pytest
 import torch
-from cli_helpers import read_files, read_image, run_command, run_main, save_photo
+from cli_helpers import read_files, read_image, run_main, save_photo
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
@@ -108,11 +110,13 @@ def test_two_photos_of_one_name_stay_apart(tmp_path, capsys):
     assert "would have outputs of one name" in capsys.readouterr().err
 
 
-def test_names_that_look_like_options_and_lists_on_stdin(photos, tmp_path):
+def test_names_that_look_like_options_and_lists_on_stdin(photos, tmp_path, monkeypatch, capsys):
     listed = b"\0".join(str(path).encode() for path in photos.rglob("*.png"))
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(listed)))
     arguments = ("--type", "jpeg", "--level", "3", "-o", tmp_path / "out")
-    code, out, err = run_command("distort", *arguments, "-", stdin=listed)
-    assert (code, err) == (0, "")
+    assert run_main("distort", *arguments, "-") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
     assert out.count("\n") == 3
     assert "\x1b" not in out
     assert len(read_files(tmp_path / "out")) == 3

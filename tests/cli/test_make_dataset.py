@@ -136,6 +136,7 @@ def test_other_photos_change_nothing_of_a_photo(many_photos, whole, tmp_path):
     assert images.items() <= whole.items()
 
 
+@pytest.mark.slow
 def test_kills_change_nothing(many_photos, whole, tmp_path):
     out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "2")
     moments = random.Random(0)
@@ -153,6 +154,7 @@ def test_kills_change_nothing(many_photos, whole, tmp_path):
     assert read_files(out) == whole
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_that_says_how_to_go_on(many_photos, whole, tmp_path):
     out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "2", "--all")
     with start_command(*arguments) as process:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cli_helpers import read_files, read_image, run_command, run_main, save_photo
+from cli_helpers import read_files, read_image, run_main, save_photo
 from PIL import Image
 
 from dsmix_aug import DSMEstimator
@@ -75,9 +75,10 @@ def test_photos_of_two_sizes_are_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_map_is_not_overwritten_unless_forced(pair, tmp_path):
-    code, out, err = run_command("map", *pair, "-o", tmp_path / "out")
-    assert (code, err) == (0, "")
+def test_a_map_is_not_overwritten_unless_forced(pair, tmp_path, capsys):
+    assert run_main("map", *pair, "-o", tmp_path / "out") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
     assert "\x1b" not in out
     before = read_files(tmp_path / "out")
     assert run_main("map", *pair, "-o", tmp_path / "out", "--patch-size", "4") == 2

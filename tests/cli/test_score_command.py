@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from cli_helpers import read_files, read_image, run_command, run_main, save_photo
+from cli_helpers import read_files, read_image, run_main, save_photo
 from PIL import Image
 
 from dsmix_aug.cli import score
@@ -66,9 +66,10 @@ def test_maps_have_one_scale(tmp_path):
     assert noisy[:, 20:380, half:-90].float().mean() > 2 * clean[:, 20:380, half:-90].float().mean()
 
 
-def test_the_table_is_sorted_and_plain(photos, expected):
-    code, out, err = run_command("score", photos)
-    assert (code, err) == (0, "")
+def test_the_table_is_sorted_and_plain(photos, expected, capsys):
+    assert run_main("score", photos) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
     lines = out.splitlines()
     assert lines[0].split() == ["score", "image"]
     assert [float(line.split()[0]) for line in lines[1:4]] == pytest.approx(sorted(expected.values()), abs=2e-3)
@@ -126,6 +127,7 @@ def test_bad_working_sides(side, capsys):
     assert "--working-side" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_scoring_imports_little(photos):
     code = f"""
 import sys
@@ -136,4 +138,4 @@ loaded = [name for name in heavy if name in sys.modules]
 assert not loaded, loaded
 """
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
+    assert (finished.returncode, finished.stderr) == (0, "")

@@ -117,6 +117,7 @@ def test_cached_kernels_cannot_be_changed():
         gaussian_kernel(1.0)[0] = 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads through Linux's /proc")
 def test_opencv_starts_no_threads():
     script = """

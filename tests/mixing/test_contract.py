@@ -484,7 +484,7 @@ class TestUse:
             assert mixed.shape == (4, 3, 48, 64)
             assert soft.shape == (4, NUM_CLASSES)
 
-    @pytest.mark.parametrize("method", ["fork", "spawn"])
+    @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
     def test_in_workers(self, method):
         samples = [(image, int(label)) for image, label in zip(images(8), int_labels(8), strict=True)]
         with warnings.catch_warnings():

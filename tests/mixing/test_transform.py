@@ -64,7 +64,7 @@ class TestAgainstPixelLoop:
         images, references = batch(height=height, width=width, dtype=dtype)
         labels = torch.eye(5)
         transform = DSMix(num_classes=5, weighting=weighting, box=box, partner=partner, patch_size=patch_size)
-        for seed in range(4):
+        for seed in range(2):
             torch.manual_seed(seed)
             params = transform.make_params([images, Reference(references)])
             torch.manual_seed(seed)

@@ -35,18 +35,25 @@ class GlobalStream:
         return self.mix.make_params([default_collate(photos)])["box"]
 
 
-def two_epochs(collate, seed):
+def two_epochs(collate, seed, persistent_workers):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forking a process with threads
         torch.manual_seed(seed)
-        loader = DataLoader(torch.rand(12, 3, 64, 64), batch_size=3, num_workers=2, collate_fn=collate)
+        loader = DataLoader(
+            torch.rand(12, 3, 64, 64),
+            batch_size=3,
+            num_workers=2,
+            collate_fn=collate,
+            persistent_workers=persistent_workers,
+        )
         return [list(loader) for _ in range(2)]
 
 
+@pytest.mark.parametrize("persistent_workers", [False, True])
 @pytest.mark.parametrize("make", [OwnGenerator, GlobalStream])
-def test_no_two_batches_are_drawn_alike_and_the_seed_repeats_all(make):
-    first, second = two_epochs(make(), 0)
+def test_no_two_batches_are_drawn_alike_and_the_seed_repeats_all(make, persistent_workers):
+    first, second = two_epochs(make(), 0, persistent_workers)
     batches = [str(batch) for batch in (*first, *second)]
     assert len(set(batches)) == 8
-    assert two_epochs(make(), 0) == [first, second]
-    assert two_epochs(make(), 1) != [first, second]
+    assert two_epochs(make(), 0, persistent_workers) == [first, second]
+    assert two_epochs(make(), 1, persistent_workers) != [first, second]

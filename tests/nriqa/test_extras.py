@@ -18,6 +18,7 @@ def run_without(modules, code):
     return subprocess.run([sys.executable, "-c", blocked + code], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_scoring_and_heat_maps_need_only_the_extra_score(tmp_path):
     photo = np.random.default_rng(0).integers(0, 256, (64, 70, 3), dtype=np.uint8)
     Image.fromarray(photo).save(tmp_path / "photo.png")
@@ -47,6 +48,7 @@ for missing, module, name, extra in {rooms!r}:
 """
 
 
+@pytest.mark.slow
 def test_a_missing_package_is_named_with_its_extra():
     rooms = [
         ("timm", "dsmix_aug.nriqa.quality_model", "QualityModel", "score"),

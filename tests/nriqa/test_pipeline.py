@@ -33,7 +33,8 @@ from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.dsm import run_dsm
 from dsmix_aug.nriqa.stages.pretrain import run_pretrain
 
-pytestmark = pytest.mark.slow
+# One worker of pytest-xdist has them all, so that the run that they share is made once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAIN_ROWS = [
@@ -41,12 +42,14 @@ MAIN_ROWS = [
 ]
 
 KILL_AT_WRITE = Path(__file__).parents[1] / "kill_at_write.py"
-#: Signal, end of a file's path and how many such files before: each stage in its middle, each by another signal.
+#: Signal, end of a file's path and how many such files before: one run, ended in the middle of each of its stages.
 ENDS = {
-    "dsm": [(signal.SIGKILL, "dsm/checkpoint.safetensors", 1)],
-    "pretrain": [(signal.SIGTERM, "pretrain/dsmix/log.jsonl", 1)],
-    "probe": [(signal.SIGINT, "probe/dsmix-held-out_photos.safetensors", 1)],
-    "evaluate": [(signal.SIGKILL, "results.csv", 1)],
+    "each stage": [
+        (signal.SIGKILL, "dsm/checkpoint.safetensors", 1),
+        (signal.SIGTERM, "pretrain/dsmix/log.jsonl", 1),
+        (signal.SIGINT, "probe/dsmix-held-out_photos.safetensors", 1),
+        (signal.SIGKILL, "results.csv", 1),
+    ]
 }
 if KILLS := int(os.environ.get("DSMIX_AUG_KILLS", "0")):  # `make fuzz`: one end after the other, at any file
     SIGNALS = itertools.cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -265,23 +268,27 @@ def test_own_photos_and_scores_with_corrupt_files_among_them(tmp_path, capsys):
     assert "SSIM to the pristine photo" not in page
 
 
-def test_the_ablation_compares_rows_over_seeds(tmp_path):
+def test_the_ablation_compares_rows_over_seeds(tmp_path, capfd):
     scores = []
     for number in range(12):
         save_photo(tmp_path / f"{number}.png", number, side=64)
         scores.append({"image": f"{number}.png", "score": number % 5})
     pd.DataFrame(scores).to_csv(tmp_path / "scores.csv", index=False)
-    command = [sys.executable, EXAMPLES / "ablation.py", "--preset", "smoke", "--out", tmp_path / "runs"]
+    smallest = ["--set", "pretrain.steps=1", "--set", "split_count=1"]
+    command = ["ablation.py", "--preset", "smoke", "--out", tmp_path / "runs", *smallest]
     seeds = ["--seeds", "5", "6", "--rows", *MAIN_ROWS, "teacher"]
-    subprocess.run([*command, *seeds, "--data", f"toy={tmp_path / 'scores.csv'}"], check=True)
+    run_script(*command, *seeds, "--data", f"toy={tmp_path / 'scores.csv'}")
     rows = pd.read_csv(tmp_path / "runs" / "rows.csv").set_index("row")
     assert (rows["seeds"] == 2).all()
     differences = pd.read_csv(tmp_path / "runs" / "differences.csv")
     assert ("dsmix", "cutmix") in set(zip(differences["row"], differences["baseline"], strict=True))
-    refused = subprocess.run([*command, "--seeds", "5", "--data", "nothing"], capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert "--data should be NAME=PATH, got 'nothing'" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        run_script(*command, "--seeds", "5", "--data", "nothing")
+    assert stop.value.code == 2
+    refused = capfd.readouterr().err
+    assert "--data should be NAME=PATH, got 'nothing'" in refused
+    assert "Traceback" not in refused
 
 
 def test_label_gap_of_a_run(finished, capsys):

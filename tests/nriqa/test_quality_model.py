@@ -354,6 +354,7 @@ def run_script(name, *arguments):
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_with_checksums(tmp_path):
     run_script("nriqa_pipeline.py", "--preset", "smoke", "--out", tmp_path, "--rows", "teacher_and_dsmix")
     run_script("export_weights.py", tmp_path / "smoke", "--name", "tiny", "--out", tmp_path / "weights")

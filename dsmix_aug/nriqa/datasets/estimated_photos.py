@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from dsmix_aug._progress import track
-from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.base.seeds import make_generator
-from dsmix_aug.nriqa.datasets.csv_scores import load_csv
 from dsmix_aug.nriqa.datasets.estimated_opinions import EstimatedDistortions
-from dsmix_aug.nriqa.datasets.opinion_photos import share_of_held_out
+from dsmix_aug.nriqa.datasets.made_once import make_once
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, read_shrunk, write_png
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
@@ -39,14 +36,11 @@ def make_estimated_photos(
         seed: Seed of the choice of photos and of the distortions' draws.
         held_out: How many of the images are made of held-out photos. Default: in the proportion of the photos.
     """
-    table = folder / "scores.csv"
-    if not table.is_file():
-        held_out = share_of_held_out(photos, count) if held_out is None else held_out
-        rows = _make_side("test", photos.held_out, held_out, folder, photo_side, seed)
-        rows += _make_side("train", photos.training, count - held_out, folder, photo_side, seed)
-        with replace_when_done(table) as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False)
-    return load_csv(table, ESTIMATED_NAME, ESTIMATED_TARGET)
+
+    def make_side(side: str, photos: Sequence[Path], count: int) -> list[dict[str, str]]:
+        return _make_side(side, photos, count, folder, photo_side, seed)
+
+    return make_once(photos, folder, count, held_out, make_side, ESTIMATED_NAME, ESTIMATED_TARGET)
 
 
 def _make_side(

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from dsmix_aug import DistortionBank
 from dsmix_aug._progress import track
-from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.base.seeds import make_generator
-from dsmix_aug.nriqa.datasets.csv_scores import load_csv
+from dsmix_aug.nriqa.datasets.made_once import make_once
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, read_shrunk, write_png
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
@@ -47,11 +45,6 @@ def check_counts(name: str, text: str) -> tuple[int, int | None]:
     return int(text), None
 
 
-def share_of_held_out(photos: PhotoSet, count: int) -> int:
-    """Return how many of ``count`` images are made of held-out photos: in proportion, at least one."""
-    return max(1, round(count * len(photos.held_out) / (len(photos.held_out) + len(photos.training))))
-
-
 def make_opinion_photos(
     photos: PhotoSet, folder: Path, photo_side: int, count: int, seed: int, held_out: int | None = None
 ) -> ScoredSet:
@@ -70,14 +63,11 @@ def make_opinion_photos(
         seed: Seed of the choice of photos and classes, and of the distortions' draws.
         held_out: How many of the images are made of held-out photos. Default: in the proportion of the photos.
     """
-    table = folder / "scores.csv"
-    if not table.is_file():
-        held_out = share_of_held_out(photos, count) if held_out is None else held_out
-        rows = _make_side("test", photos.held_out, held_out, folder, photo_side, seed)
-        rows += _make_side("train", photos.training, count - held_out, folder, photo_side, seed)
-        with replace_when_done(table) as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False)
-    return load_csv(table, OPINIONS_NAME, OPINIONS_TARGET)
+
+    def make_side(side: str, photos: Sequence[Path], count: int) -> list[dict[str, str]]:
+        return _make_side(side, photos, count, folder, photo_side, seed)
+
+    return make_once(photos, folder, count, held_out, make_side, OPINIONS_NAME, OPINIONS_TARGET)
 
 
 def _make_side(

@@ -1,6 +1,7 @@
 """Training batches: a fixed function of their number, and the pipeline's promises about rows and labels."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -28,8 +29,13 @@ LOOP = LoopConfig(steps=1, batch_size=4, crop_size=48, learning_rate=1e-3)
 BANK = DistortionBank(["mean_shift", "white_noise", "pixelate"])
 
 
+@functools.cache
+def training_photos():
+    return load_skimage_photos(48).training
+
+
 def make_batches(mixer=None, loop=LOOP, seed=0):
-    return DistortedCrops(load_skimage_photos(48).training, 96, loop, BANK, mixer, seed)
+    return DistortedCrops(training_photos(), 96, loop, BANK, mixer, seed)
 
 
 def make_cut(weighting, shuffled_maps=False, class_means=None):
@@ -100,7 +106,7 @@ def test_rows_differ_in_their_labels_alone():
 def test_a_share_of_a_batch_has_no_class_but_an_estimate():
     """It comes last and is not mixed; the rest of the batch has classes and no estimate."""
     loop = LoopConfig(steps=1, batch_size=10, crop_size=48, learning_rate=1e-3)
-    photos = load_skimage_photos(48).training
+    photos = training_photos()
     batch = DistortedCrops(photos, 96, loop, BANK, make_cut("mass"), 0, estimated_share=0.3)[0]
     assert batch.images.shape == batch.references.shape == (10, 3, 48, 48)
     torch.testing.assert_close(batch.labels.sum(1), torch.tensor([1.0] * 7 + [0.0] * 3))
@@ -253,7 +259,7 @@ def test_drawing_from_torchs_generator_leaves_no_trace():
 @pytest.mark.parametrize("name", PRETRAININGS)
 def test_every_pretraining_has_its_mixer(name, weighting):
     config = dataclasses.replace(PRESETS["smoke"], weighting=weighting)
-    mixer = make_mixer(PRETRAININGS[name], config, BANK, load_skimage_photos(48).training)
+    mixer = make_mixer(PRETRAININGS[name], config, BANK, training_photos())
     assert (mixer is None) == name.startswith("no_mixing")
     if isinstance(mixer, CutAndPaste):
         weighting = PRETRAININGS[name].weighting or weighting
