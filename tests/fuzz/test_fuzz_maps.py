@@ -167,7 +167,7 @@ def test_making_maps_and_references(shape, dtype, patch_size, canvas_size):
     )  # fmt: skip
     if dsm is not None:
         assert dsm.shape == data.shape
-        for copied in (dsm.clone(), dsm.to(torch.float64), dsm.detach()):
+        for copied in (dsm.clone(), dsm.to(torch.complex128 if dsm.is_complex() else torch.float64), dsm.detach()):
             if isinstance(copied, SensitivityMap):
                 assert (copied.patch_size, copied.canvas_size) == (dsm.patch_size, dsm.canvas_size)
     reference = call("Reference", Reference, data, says=says)
