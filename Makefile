@@ -18,11 +18,11 @@ test: $(VENV)/.installed-test
 test-fast: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
-# For hours: many examples of each property and mutated files of each format, and dozens of ends of a run at any write.
-fuzz: export DSMIX_FUZZ ?= 20000
+# For an hour or more: a million calls, 10,000 mutated files of each format, and dozens of ends of a run at any write.
+fuzz: export DSMIX_FUZZ ?= 10000
 fuzz: export DSMIX_AUG_KILLS ?= 30
 fuzz: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz tests/nriqa/datasets/test_photo_fuzz.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz tests/photos/test_photo_fuzz.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -k "ended_and_started or kills_change_nothing"
 
 long-run: $(VENV)/.installed-dev

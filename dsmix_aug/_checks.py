@@ -113,14 +113,16 @@ def _range_hint(low: float, high: float) -> str:
     return "; where an interpolation such as bicubic left the range, clamp_(0, 1) brings it back"
 
 
-def check_network_input(images: Tensor) -> None:
-    """Check that images are (B, 3, H, W) floats, and on the CPU that they lie in [0, 1].
+def check_network_input(images: Tensor, device: torch.device) -> None:
+    """Check that images are (B, 3, H, W) floats on the network's device, and on the CPU that they lie in [0, 1].
 
     Raises:
         TypeError: If ``images`` is not a floating point tensor.
-        ValueError: If the shape or a value is wrong.
+        ValueError: If the shape, the device or a value is wrong.
     """
     if isinstance(images, Tensor) and images.dtype == torch.uint8:
         raise TypeError("images should be float in [0, 1], got torch.uint8; v2.ToDtype(torch.float32, scale=True)")
     check_image("images", images, form="(B, 3, H, W)", ranks=(4,), channels=(3,))
+    if images.device != device:
+        raise ValueError(f"images should be on the model's device {device}, got {images.device}")
     check_unit_range("images", images, "values")

@@ -3,8 +3,8 @@
     python kill_at_write.py SIGKILL dsm/checkpoint.safetensors 2 script.py ARGUMENTS
     python kill_at_write.py SIGINT "" 7 script.py ARGUMENTS
 
-The first sends SIGKILL at the second file whose path ends so, the other SIGINT at the seventh file of any name. Files
-count over the script and the processes that it forks; the signal goes to the script's own process.
+The first sends SIGKILL at the second file whose path holds these words, the other SIGINT at the seventh file of any
+name. Files count over the script and the processes that it forks; the signal goes to the script's own process.
 """
 
 import multiprocessing
@@ -16,24 +16,42 @@ import time
 from pathlib import Path
 
 
-def main() -> None:
-    """Run the script with a rename that counts."""
-    name, end, number, script, *arguments = sys.argv[1:]
-    chosen, process, replace = signal.Signals[name], os.getpid(), Path.replace
+def end_at_write(ended_by: signal.Signals, part: str, number: int) -> None:
+    """Let this process end by a signal when it, or one that it forks, is about to name a file.
+
+    Args:
+        ended_by: The signal.
+        part: What the file's path has to hold.
+        number: At which such file.
+    """
+    process, replace = os.getpid(), Path.replace
     count = multiprocessing.Value("i", 0)
 
     def replace_or_end(self: Path, target: Path) -> Path:
-        if str(target).endswith(end):
+        if part in str(target):
             with count.get_lock():
                 count.value += 1
-                is_the_one = count.value == int(number)
+                is_the_one = count.value == number
             if is_the_one:
-                os.kill(process, chosen)
+                os.kill(process, ended_by)
                 if os.getpid() != process:
-                    time.sleep(60)  # until the script takes its workers with it
+                    wait_for_the_end_of(process)
         return replace(self, target)
 
     Path.replace = replace_or_end
+
+
+def wait_for_the_end_of(parent: int) -> None:
+    """Stand still until the parent takes this process with it or has died, and then leave without a trace."""
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    os._exit(1)
+
+
+def main() -> None:
+    """Run the script with a rename that counts."""
+    name, part, number, script, *arguments = sys.argv[1:]
+    end_at_write(signal.Signals[name], part, int(number))
     sys.argv = [script, *arguments]
     runpy.run_path(script, run_name="__main__")
 

@@ -114,8 +114,13 @@ def _check_folder(folder: Path, settings: dict[str, Any], force: bool) -> None:
         changed = [f"{key} {there.get(key)}, now {value}" for key, value in settings.items() if there.get(key) != value]
         if changed:
             raise FileExistsError(f"{folder} holds another dataset ({'; '.join(changed)}); --force makes it anew")
-    elif folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
+    elif folder.is_dir() and not all(_is_left_by_a_kill(path) for path in folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty, and holds no dataset of this command; --force writes into it")
+
+
+def _is_left_by_a_kill(path: Path) -> bool:
+    """Tell whether a run that was killed before its settings were there may have left this file."""
+    return path.name == LOCK or path.name.startswith(TEMPORARY_PREFIX)
 
 
 def _prepare(folder: Path, settings: dict[str, Any], force: bool) -> None:

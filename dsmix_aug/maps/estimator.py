@@ -49,8 +49,8 @@ class DSMEstimator(nn.Module):
 
     Raises:
         TypeError: If a size is not an integer; on a call, if ``images`` is not a floating point tensor.
-        ValueError: If a size is out of its range; on a call, if ``images`` has another shape or, on the CPU,
-            values outside [0, 1] or NaN.
+        ValueError: If a size is out of its range; on a call, if ``images`` has another shape, lies on another device
+            or has, on the CPU, values outside [0, 1] or NaN.
 
     Source: Shi, Gao, Peng, Qin, "DSMix", ECCV 2024, for what it predicts and from what; the sizes are ours.
 
@@ -102,7 +102,7 @@ class DSMEstimator(nn.Module):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the normalised tokens on their grid, (B, ceil(H / p), ceil(W / p), embed_dim), for probing."""
-        check_network_input(images)
+        check_network_input(images, self.head.weight.device)
         height, width = images.shape[-2:]
         padded = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size), mode="replicate")
         tokens = self.patch_embed(_with_steps(padded.to(self.head.weight.dtype)))

@@ -8,7 +8,7 @@ import sys
 import torch
 from torch import Tensor
 
-from dsmix_aug._checks import check_image, check_integer, check_unit_range
+from dsmix_aug._checks import FLOAT_DTYPES, check_image, check_integer, check_unit_range
 from dsmix_aug._tensors import value_range
 from dsmix_aug.maps._patch_error import mean_patch_error
 from dsmix_aug.maps.patch_grid import grid_size
@@ -85,7 +85,7 @@ def check_map(name: str, given: object, images: Tensor, patch_size: int) -> None
     """Check a map (B, h, w) against its images (B, C, H, W), and on the CPU that it is finite and not negative.
 
     Raises:
-        TypeError: If it is not a dense tensor, or boolean or complex.
+        TypeError: If it is not a dense tensor, or boolean, complex or a float of 8 bits.
         ValueError: If its shape, device, metadata or values do not fit.
     """
     if not isinstance(given, Tensor):
@@ -97,7 +97,8 @@ def check_map(name: str, given: object, images: Tensor, patch_size: int) -> None
             f"patch_size={given.patch_size} and canvas_size={given.canvas_size}"
         )
     plain = given.as_subclass(Tensor)  # first, because attributes of a subclass are slower
-    if plain.dtype == torch.bool or plain.is_complex() or plain.layout is not torch.strided:
+    is_number = plain.dtype in FLOAT_DTYPES or not (plain.is_floating_point() or plain.is_complex())
+    if plain.dtype == torch.bool or not is_number or plain.layout is not torch.strided:
         raise TypeError(f"{name} should give a dense map of numbers, got {plain.dtype}, {plain.layout}")
     expected = (len(images), *grid_size(size, patch_size))
     if tuple(plain.shape) != expected:

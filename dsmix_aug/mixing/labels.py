@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import is_pure_tensor
 
+from dsmix_aug._checks import FLOAT_DTYPES
 from dsmix_aug._tensors import value_range
 
 #: Hint for a single sample where a batch is expected.
@@ -74,7 +75,7 @@ def check_labels(labels: object, num_classes: int | None) -> None:
     """Check form and dtype of labels, and on the CPU their values.
 
     Raises:
-        TypeError: If the dtype is neither integer nor floating point.
+        TypeError: If the dtype is neither integer nor floating point of 16 to 64 bits.
         ValueError: If they are not a tensor, of another shape, or out of range.
     """
     if not isinstance(labels, Tensor):
@@ -85,8 +86,10 @@ def check_labels(labels: object, num_classes: int | None) -> None:
             "labels should be index based with shape (batch_size,) or probability based with shape (batch_size, "
             f"num_classes), but got a tensor of shape {tuple(labels.shape)} instead."
         )
-    if not labels.is_floating_point() and labels.dtype not in _INTEGER_DTYPES:
-        raise TypeError(f"labels should be of an integer or a floating point dtype, got {labels.dtype}")
+    if labels.dtype not in FLOAT_DTYPES and labels.dtype not in _INTEGER_DTYPES:
+        raise TypeError(
+            f"labels should be of an integer or a floating point dtype of 16 to 64 bits, got {labels.dtype}"
+        )
     if labels.ndim == 2 and num_classes is not None and labels.shape[-1] != num_classes:
         raise ValueError(
             "When passing 2D labels, the number of elements in last dimension must match num_classes: "

@@ -133,9 +133,7 @@ class QualityModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores of images; see the class for shapes and errors."""
-        check_network_input(images)
-        if images.device != self.device:
-            raise ValueError(f"images should be on the model's device {self.device}, got {images.device}")
+        check_network_input(images, self.device)
         images = images.to(self.probe.intercept.dtype)
         return self._score(pool_features, images)
 

@@ -1,17 +1,23 @@
 """``dsmix-aug make-dataset``: what it makes, and that neither workers nor kills change a byte of it."""
 
 import csv
+import itertools
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 import torch
 from cli_helpers import read_files, read_image, run_main, save_photo, start_command
+from kill_at_write import end_at_write
 from PIL import Image, JpegImagePlugin
 from torchvision.transforms.v2.functional import to_pil_image
 
@@ -154,6 +160,67 @@ def test_kills_change_nothing(many_photos, whole, tmp_path):
     assert read_files(out) == whole
 
 
+#: The signals by which a run is ended: at each write another one, or all of them in a long run.
+ENDS = ("SIGKILL", "SIGTERM", "SIGINT")
+
+
+def end_at_every_write(photos: str, folder: Path) -> None:
+    """Make a dataset that is ended at its first write, another at its second and so on; then let each go on.
+
+    Prints how many were ended.
+    """
+    for distortion in DistortionBank().values():  # loads packages, which each fork would load again
+        distortion(torch.zeros(3, 64, 64), level=3)
+    arguments = ("make-dataset", photos, "--per-photo", "2", "--workers", "2", "-o")
+    assert run_forked(*arguments, folder / "whole") == 0
+    whole, ended = read_files(folder / "whole"), 0
+    for number in itertools.count(1):
+        for ended_by in ENDS if "DSMIX_AUG_KILLS" in os.environ else [ENDS[number % 3]]:
+            out = folder / f"{number}-{ended_by}"
+            code = run_forked(*arguments, out, at=(signal.Signals[ended_by], "", number))
+            if code == 0:  # fewer writes than that
+                print(ended)
+                return
+            assert code == (130 if ended_by == "SIGINT" else -signal.Signals[ended_by])
+            left = {name: content for name, content in read_files(out).items() if ".tmp." not in name}
+            assert left.items() <= whole.items()
+            assert "scores.csv" not in left
+            assert run_forked(*arguments, out) == 0
+            assert read_files(out) == whole
+            ended += 1
+
+
+def run_forked(*arguments, at=None):
+    """Run the command in a fork of this process, ended ``at`` a signal and a write, and return its exit code."""
+
+    def target():
+        if at is not None:
+            end_at_write(*at)
+        sys.exit(run_main(*arguments))
+
+    process = multiprocessing.get_context("fork").Process(target=target)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+@pytest.mark.slow
+def test_ended_at_any_write_it_goes_on_to_the_same_bytes(tmp_path):
+    for seed in range(3):
+        save_photo(tmp_path / "photos" / f"{seed}.png", seed)
+    # In a process of its own, whose forks need not load the packages and are not those of a process with threads.
+    code = "import pathlib, sys, test_make_dataset; test_make_dataset.end_at_every_write(sys.argv[1], pathlib.Path())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "photos")]
+    (tmp_path / "out").mkdir()
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path / "out", check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("interrupted; the same command goes on from here") >= 4
+    assert "Traceback" not in done.stderr
+    writes = 3 * 3 + 3  # of each photo the reference and two images; settings, README and scores
+    assert int(done.stdout.split()[-1]) == writes * (3 if "DSMIX_AUG_KILLS" in os.environ else 1)
+
+
 @pytest.mark.slow
 def test_ctrl_c_is_one_line_that_says_how_to_go_on(many_photos, whole, tmp_path):
     out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "2", "--all")
@@ -187,6 +254,13 @@ def test_a_complete_dataset_is_left_alone_unless_forced(many_photos, whole, tmp_
     assert "holds another dataset (seed 0, now 1); --force makes it anew" in capsys.readouterr().err
     assert run_main(*arguments, "--force") == 0
     assert read_files(out) == whole
+
+
+def test_a_kill_before_the_settings_are_written_leaves_no_other_folder(many_photos, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.tmp.1.0a.json").write_text("{")
+    assert run_main("make-dataset", many_photos / "07.png", "-o", tmp_path / "out", "--per-photo", "1") == 0
+    assert not list((tmp_path / "out").glob(".tmp.*"))
 
 
 def test_another_folder_is_not_touched(many_photos, tmp_path, capsys):

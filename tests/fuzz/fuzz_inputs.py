@@ -58,7 +58,8 @@ class Spec:
     @property
     def is_good(self) -> bool:
         """Whether type and values are those of an image; the shape is looked at by :meth:`fits`."""
-        return self.dtype == torch.uint8 or (self.dtype in FLOATS and self.values in GOOD_VALUES)
+        has_good_values = self.values in GOOD_VALUES or 0 in self.shape  # without a pixel, none is wrong
+        return self.dtype == torch.uint8 or (self.dtype in FLOATS and has_good_values)
 
     def fits(self, ranks: tuple[int, ...], channels: tuple[int, ...] | None = (1, 3)) -> bool:
         """Whether it is an image of these ranks and channels."""
@@ -173,6 +174,8 @@ def plain(tensor: Tensor) -> Tensor:
 def same(first: Tensor, second: Tensor) -> bool:
     """Whether two tensors are equal bit by bit, but for the sign of zeros and what a NaN holds."""
     first, second = plain(first), plain(second)
+    if first.is_floating_point() and first.dtype.itemsize == 1:  # float8 knows no comparison
+        first, second = first.float(), second.float()
     return (
         first.dtype == second.dtype
         and first.shape == second.shape

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from fuzz_inputs import (
     Spec,
@@ -27,49 +28,47 @@ from torchvision.transforms.v2 import functional as F
 
 from dsmix_aug import Reference, SensitivityMap, collate_tv_tensors, functional, sensitivity_map
 
-patch_sizes = st.sampled_from([1, 2, 3, 7, 8, 16, 33, 10**9])
-odd_patch_sizes = st.one_of(patch_sizes, st.sampled_from([0, -1, 1.0, True, None, "16"]))
+PATCH_SIZES = (1, 2, 3, 7, 8, 16, 33, 10**9)
+ODD_PATCH_SIZES = (*PATCH_SIZES, 0, -1, 1.0, True, None, "16")
+odd_patch_sizes = st.one_of(st.sampled_from(PATCH_SIZES), st.sampled_from(ODD_PATCH_SIZES))
 
 
-def brute_force_map(distorted, reference, patch_size):
-    """The mean absolute error of each patch, one by one in float64."""
+def map_by_numpy(distorted, reference, patch_size):
+    """The mean absolute error of each patch, in float64."""
     scale = 255 if distorted.dtype == torch.uint8 else 1
-    errors = (plain(distorted).double() - plain(reference).double()).abs() / scale
-    rows, columns = (range(0, side, patch_size) for side in errors.shape[-2:])
-    patches = [
-        errors[..., y : y + patch_size, x : x + patch_size].mean((-3, -2, -1)) for y in rows for x in columns
-    ]  # fmt: skip
-    return torch.stack(patches, -1).unflatten(-1, (len(rows), len(columns)))
+    errors = np.abs(plain(distorted).double().numpy() - plain(reference).double().numpy()).mean(-3) / scale
+    rows, columns = (np.arange(0, side, patch_size) for side in errors.shape[-2:])
+    sums = np.add.reduceat(np.add.reduceat(errors, rows, -2), columns, -1)
+    height, width = (np.diff([*starts, side]) for starts, side in zip((rows, columns), errors.shape[-2:], strict=True))
+    return torch.from_numpy(sums / np.outer(height, width))
 
 
-@given(shapes(channels=st.integers(0, 4)), dtypes, dtypes, values, values, layouts, layouts, odd_patch_sizes, seeds)
-@fuzz(4)
-def test_sensitivity_map(shape, dtype, other_dtype, kind, other_kind, layout, other_layout, patch_size, seed):
+@given(shapes(channels=st.integers(0, 4)), dtypes, dtypes, values, values, layouts, layouts, seeds)
+@fuzz()
+def test_sensitivity_map(shape, dtype, other_dtype, kind, other_kind, layout, other_layout, seed):
     first, second = Spec(shape, dtype, kind, layout, seed), Spec(shape, other_dtype, other_kind, other_layout, seed + 1)
     distorted, reference = first.make(), second.make()
     before = plain(distorted).clone(), plain(reference).clone()
     fits = all(spec.fits((3, 4, 5), None) or (spec.is_good and not math.prod(shape[:-3])) for spec in (first, second))
     fits = fits and len(shape) >= 3 and 0 not in shape[-3:]
-    is_size = type(patch_size) is int and patch_size > 0
-    expect = fits and is_size and (dtype == torch.uint8) == (other_dtype == torch.uint8)
-    says = ("distorted", "reference", "patch_size")
-    result = call("sensitivity_map", sensitivity_map, distorted, reference, patch_size, expect=expect, says=says)
-    if result is None:
-        return
-    assert type(result) is SensitivityMap
-    assert (result.patch_size, result.canvas_size) == (patch_size, shape[-2:])
-    assert result.dtype == (torch.float64 if torch.float64 in (dtype, other_dtype) else torch.float32)
+    for patch_size in ODD_PATCH_SIZES:
+        is_size = type(patch_size) is int and patch_size > 0
+        expect = fits and is_size and (dtype == torch.uint8) == (other_dtype == torch.uint8)
+        says = ("distorted", "reference", "patch_size")
+        result = call("sensitivity_map", sensitivity_map, distorted, reference, patch_size, expect=expect, says=says)
+        if result is None:
+            continue
+        assert type(result) is SensitivityMap
+        assert (result.patch_size, result.canvas_size) == (patch_size, shape[-2:])
+        assert result.dtype == (torch.float64 if torch.float64 in (dtype, other_dtype) else torch.float32)
+        assert not result.requires_grad
+        torch.testing.assert_close(plain(result).double(), map_by_numpy(*before, patch_size), rtol=1e-5, atol=1e-6)
+        assert ((plain(result) >= 0) & (plain(result) <= 1)).all()
+        bare = call("mean_patch_error", functional.mean_patch_error, plain(distorted), plain(reference), patch_size)
+        assert same(bare, result)
+        assert same(call("sensitivity_map", sensitivity_map, distorted, reference, patch_size), result)
     assert same(distorted, before[0])
     assert same(reference, before[1])
-    assert not result.requires_grad
-    torch.testing.assert_close(
-        plain(result).double(), brute_force_map(distorted, reference, patch_size), rtol=1e-5, atol=1e-6
-    )
-    assert ((plain(result) >= 0) & (plain(result) <= 1)).all()
-    bare = call("mean_patch_error", functional.mean_patch_error, plain(distorted), plain(reference), patch_size)
-    assert same(bare, result)
-    again = call("sensitivity_map", sensitivity_map, distorted, reference, patch_size)
-    assert same(again, result)
 
 
 @given(specs, specs, not_tensors, st.sampled_from(["shapes", "first", "second", "meta"]))
@@ -168,7 +167,7 @@ def test_making_maps_and_references(shape, dtype, patch_size, canvas_size):
     )  # fmt: skip
     if dsm is not None:
         assert dsm.shape == data.shape
-        for copied in (dsm.clone(), dsm.to(torch.float64), dsm.detach()):
+        for copied in (dsm.clone(), dsm.to(torch.complex128 if dsm.is_complex() else torch.float64), dsm.detach()):
             if isinstance(copied, SensitivityMap):
                 assert (copied.patch_size, copied.canvas_size) == (dsm.patch_size, dsm.canvas_size)
     reference = call("Reference", Reference, data, says=says)

@@ -160,6 +160,11 @@ class TestBadInput:
             (np.zeros((1, 3, 8, 8)), TypeError, "images should be a tensor, got ndarray"),
             (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, "images should be float .* got torch.uint8"),
             (torch.zeros(3, 8, 8), ValueError, r"images should have shape .* got \(3, 8, 8\)"),
+            (
+                torch.zeros(1, 3, 8, 8, device="meta"),
+                ValueError,
+                "images should be on the model's device cpu, got meta",
+            ),
             (torch.zeros(1, 1, 8, 8), ValueError, r"images should have 3 channels, got 1 in shape \(1, 1, 8, 8\)"),
             (torch.zeros(1, 3, 0, 8), ValueError, r"images should have shape .* got \(1, 3, 0, 8\)"),
             (torch.full((1, 3, 8, 8), 1.5), ValueError, r"images: values should lie in \[0, 1\], got \[1.5, 1.5\]"),

@@ -245,6 +245,16 @@ class TestLabels:
         soft = torch.eye(NUM_CLASSES)[:4].to(dtype)
         assert make()(images(), soft)[1].dtype == dtype
 
+    @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.bool], ids=str)
+    def test_other_dtypes_are_named(self, dtype):
+        labels = torch.rand(4).to(dtype)
+        with pytest.raises(TypeError, match=rf"labels should be of an integer or a floating point .* got {dtype}"):
+            DSMix(weighting="area")(images(), labels)
+        with pytest.raises(TypeError, match=rf"map_getter should give a dense map of numbers, got {dtype}"):
+            DSMix(num_classes=NUM_CLASSES, map_getter=lambda sample: torch.rand(4, 2, 2).to(dtype))(
+                images(), int_labels()
+            )
+
     @both
     def test_integer_one_hot_becomes_float(self, make):
         assert make()(images(), torch.eye(NUM_CLASSES, dtype=torch.int64)[:4])[1].dtype == torch.float32
