@@ -3,8 +3,9 @@
 from dsmix_aug.distortions import blur, brightness, color, compression, noise, sharpness, spatial  # noqa: F401  registers
 from dsmix_aug.distortions._distortion import Distortion, per_sample, register
 from dsmix_aug.distortions._params import DistortionParams
-from dsmix_aug.distortions.bank import BEYOND, KADID_10K, DistortionBank
+from dsmix_aug.distortions.bank import DistortionBank
 from dsmix_aug.distortions.random_distortion import RandomDistortion
+from dsmix_aug.distortions.type_lists import BEYOND, KADID_10K
 
 __all__ = [
     "BEYOND",
