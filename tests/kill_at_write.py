@@ -19,6 +19,7 @@ from pathlib import Path
 def main() -> None:
     """Run the script with a rename that counts."""
     name, end, number, script, *arguments = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     chosen, process, replace = signal.Signals[name], os.getpid(), Path.replace
     count = multiprocessing.Value("i", 0)
 
@@ -30,7 +31,7 @@ def main() -> None:
             if is_the_one:
                 os.kill(process, chosen)
                 if os.getpid() != process:
-                    time.sleep(60)  # until the script takes its workers with it
+                    time.sleep(60)  # busy, until the script takes its workers with it
         return replace(self, target)
 
     Path.replace = replace_or_end

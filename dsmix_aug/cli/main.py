@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import io
 import os
 import sys
@@ -20,6 +22,8 @@ EPILOG = """\
 Exit codes: 0 done, 1 some photos failed, 2 wrong use or an output that cannot be written, 130 interrupted.
 """
 COMMANDS = {"distort": distort, "make-dataset": make_dataset, "map": map, "score": score, "info": info}
+
+atexit.register(gc.freeze)  # at the end Python would look through all of torch for garbage, which takes a second
 
 
 class Parser(argparse.ArgumentParser):
