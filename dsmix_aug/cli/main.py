@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
-    args = make_parser().parse_args(argv)
+    args, unknown = make_parser().parse_known_args(argv)
+    if unknown:  # said here, because argparse names the whole command instead of the subcommand
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     run_command: Callable[[argparse.Namespace], int] = args.run_command
     try:
         code = run_command(args)
@@ -84,6 +86,8 @@ def make_parser() -> argparse.ArgumentParser:
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        subparser.set_defaults(run_command=module.run, when_interrupted="what was written is complete")
+        subparser.set_defaults(
+            parser=subparser, run_command=module.run, when_interrupted="what was written is complete"
+        )
         module.add_arguments(subparser)
     return parser
