@@ -1,5 +1,7 @@
 """Pristine photos -> distortion bank -> DSMix, in the collate function of a DataLoader with two workers."""
 
+import argparse
+
 import skimage.data
 from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms import v2
@@ -18,6 +20,7 @@ def collate(photos):
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # answers --help
     crop = v2.Compose([v2.ToImage(), v2.RandomCrop(224)])
     names = ("astronaut", "coffee", "chelsea", "rocket") * 16
     photos = [crop(getattr(skimage.data, name)()) for name in names]

@@ -3,9 +3,6 @@
 import argparse
 from pathlib import Path
 
-from dsmix_aug.nriqa.base.csv_files import write_csv
-from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
-
 
 def main() -> None:
     """Run the script."""
@@ -18,6 +15,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     parser.add_argument("--out", type=Path, help="folder to write rows.csv and differences.csv to")
     args = parser.parse_args()
+
+    from dsmix_aug.nriqa.base.csv_files import write_csv  # not before --help is answered: these take seconds
+    from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
 
     pairs = [(row, baseline) for row, _, baseline in (pair.partition(":") for pair in args.pairs)]
     if not all(row and baseline for row, baseline in pairs):

@@ -1,21 +1,20 @@
 """Write what a finished run trained to separate files: quality model, DSM estimator if any, and checksums."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from dsmix_aug import DSMEstimator
-from dsmix_aug.nriqa.base.files import file_hash, write_text
-from dsmix_aug.nriqa.runs.folder import DSM, RunFolder
-from dsmix_aug.weights import CHECKSUMS
+if TYPE_CHECKING:
+    from dsmix_aug import DSMEstimator
 
 
 def save_half(estimator: DSMEstimator, path: Path) -> None:
     """Write an estimator with the weights of its layers in half precision."""
     for parameter in estimator.parameters():
         if parameter.ndim > 1:  # the rest weighs nothing
-            parameter.data = parameter.data.to(torch.float16)
+            parameter.data = parameter.data.half()
     estimator.save_pretrained(path)
 
 
@@ -28,6 +27,11 @@ def main() -> None:
     parser.add_argument("--name", default="small", help="name of the weights")
     parser.add_argument("--out", type=Path, default=Path("weights"), help="folder to write to")
     args = parser.parse_args()
+
+    from dsmix_aug.nriqa.base.files import file_hash, write_text  # not before --help is answered: these take seconds
+    from dsmix_aug.nriqa.runs.folder import RunFolder
+    from dsmix_aug.nriqa.runs.names import DSM
+    from dsmix_aug.weights import CHECKSUMS
 
     try:
         run = RunFolder(args.run)

@@ -14,7 +14,8 @@ LIBRARY = (
 )  # fmt: skip
 #: Within the pipeline the same; any of its rooms may use the whole library.
 PIPELINE = (
-    "base", "datasets", "networks", "quality_model_file", "quality_model", "runs", "stages", "report", "command_line"
+    "base", "datasets", "networks", "quality_model_file", "quality_model", "runs", "stages", "report", "pipeline",
+    "command_line"
 )  # fmt: skip
 
 

@@ -16,9 +16,6 @@ from dsmix_aug.cli._output import encode_image, write_bytes
 from dsmix_aug.cli._photos import Photo, why_unreadable
 from dsmix_aug.cli._read import read_at_size
 
-#: Images are distorted in batches of about this many pixels, which bounds the memory of a worker.
-BATCH_PIXELS = 2**20
-
 
 class Outcome(NamedTuple):
     """The outcome for one photo.
@@ -75,8 +72,5 @@ class PhotoImages(Dataset[Outcome]):
 
     def _make(self, stem: str, photo: Tensor, images: Sequence[PlannedImage]) -> Iterator[tuple[str, Tensor]]:
         yield self.plan.reference_of(stem), photo
-        count = max(1, BATCH_PIXELS // photo[0].numel())
-        for start in range(0, len(images), count):
-            batch = images[start : start + count]
-            distorted = self.plan.bank.apply(photo.expand(len(batch), -1, -1, -1), [image.steps for image in batch])
-            yield from ((image.file, pixels) for image, pixels in zip(batch, distorted, strict=True))
+        for image in images:
+            yield image.file, self.plan.bank.apply(photo, [image.steps])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import io
 import os
 import sys
@@ -20,6 +22,8 @@ EPILOG = """\
 Exit codes: 0 done, 1 some photos failed, 2 wrong use or an output that cannot be written, 130 interrupted.
 """
 COMMANDS = {"distort": distort, "make-dataset": make_dataset, "map": map, "score": score, "info": info}
+
+atexit.register(gc.freeze)  # at the end Python would look through all of torch for garbage, which takes a second
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
-    args = make_parser().parse_args(argv)
+    args, unknown = make_parser().parse_known_args(argv)
+    if unknown:  # said here, because argparse names the whole command instead of the subcommand
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     run_command: Callable[[argparse.Namespace], int] = args.run_command
     try:
         code = run_command(args)
@@ -80,6 +86,8 @@ def make_parser() -> argparse.ArgumentParser:
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        subparser.set_defaults(run_command=module.run, when_interrupted="what was written is complete")
+        subparser.set_defaults(
+            parser=subparser, run_command=module.run, when_interrupted="what was written is complete"
+        )
         module.add_arguments(subparser)
     return parser

@@ -16,6 +16,7 @@ from dsmix_aug.distortions._distortion import (
     Distortion,
     RangeMode,
     from_working_dtype,
+    put_samples,
     to_working_dtype,
 )
 from dsmix_aug.distortions._opinions import Opinions, opinions_of, pristine_opinion
@@ -432,7 +433,7 @@ class DistortionBank(Mapping[str, Distortion]):
                 raise ValueError(
                     f"params[{incomplete[0]}]: the draws of {name!r} lack {missing!r}; make_params makes them"
                 ) from None
-            images.index_copy_(0, index, distorted)
+            put_samples(images, members, distorted)
 
     def __call__(
         self,

@@ -19,7 +19,8 @@ from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import pool_features, pool_photo
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe, ProbeLayer
-from dsmix_aug.nriqa.networks.row import Row, teacher_of
+from dsmix_aug.nriqa.networks.row import Row
+from dsmix_aug.nriqa.networks.teacher import teacher_of
 from dsmix_aug.nriqa.quality_model_file import KIND, ROW_ENTRIES, read_quality_model
 from dsmix_aug.photos.ahead import THREADS, read_ahead
 from dsmix_aug.photos.reader import read_photo, read_shrunk

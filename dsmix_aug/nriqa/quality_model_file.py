@@ -14,8 +14,8 @@ from dsmix_aug.nriqa.base.files import read_header
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone, check_backbone
 from dsmix_aug.nriqa.networks.features import group_widths
 from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
-from dsmix_aug.nriqa.networks.row import Row, teacher_of
-from dsmix_aug.nriqa.networks.teacher import build_teacher, check_teacher, is_downloaded
+from dsmix_aug.nriqa.networks.row import Row
+from dsmix_aug.nriqa.networks.teacher import build_teacher, check_teacher, is_downloaded, teacher_of
 from dsmix_aug.weights import OLDEST_FORMAT, check_tensors, fits, read_weights
 
 KIND = "dsmix_aug.QualityModel"

@@ -57,6 +57,10 @@ def test_version():
     ("arguments", "message"),
     [
         (["bake"], "invalid choice: 'bake'"),
+        (
+            ["info", "--nonsense"],
+            "dsmix-aug info: error: unrecognized arguments: --nonsense (see dsmix-aug info --help)",
+        ),
         (["distort", "a.png"], "-o/--output"),
         (["distort", "a.png", "-o", "out", "--size", "512"], "argument --size: should be WIDTHxHEIGHT in px"),
         (

@@ -21,8 +21,11 @@ from kill_at_write import end_at_write
 from PIL import Image, JpegImagePlugin
 from torchvision.transforms.v2.functional import to_pil_image
 
+import dsmix_aug
 from dsmix_aug import DistortionBank
 
+KILL_AT_WRITE = Path(__file__).parents[1] / "kill_at_write.py"
+INTERRUPTED = "dsmix-aug make-dataset: interrupted; the same command goes on from here"
 #: How often the command is killed in the test of kills; a long run sets more.
 KILLS = int(os.environ.get("DSMIX_AUG_KILLS", "3"))
 
@@ -222,15 +225,17 @@ def test_ended_at_any_write_it_goes_on_to_the_same_bytes(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_one_line_that_says_how_to_go_on(many_photos, whole, tmp_path):
-    out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "2", "--all")
-    with start_command(*arguments) as process:
-        while process.poll() is None and not list(out.rglob("images/*.jpg")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        err = process.stderr.read().decode().splitlines()
-    assert process.returncode == 130
-    assert err[1:] == ["dsmix-aug make-dataset: interrupted; the same command goes on from here"]
+def test_ctrl_c_ends_busy_workers_and_says_how_to_go_on(many_photos, whole, tmp_path):
+    out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "2")
+    script = [KILL_AT_WRITE, "SIGINT", "references/01.jpg", "1", Path(dsmix_aug.__file__).parent / "__main__.py"]
+    command = [sys.executable, *map(str, [*script, *arguments])]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 130
+    assert finished.stderr.splitlines()[-1] == INTERRUPTED
+    assert "Traceback" not in finished.stderr
+    assert not (out / "references/01.jpg").exists()  # its worker was not waited for
+    assert run_main(*arguments) == 0
+    assert read_files(out) == whole
 
 
 def test_half_written_files_are_removed(many_photos, whole, tmp_path):

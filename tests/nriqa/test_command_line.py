@@ -1,16 +1,53 @@
 """The command line of the stages: what is refused before any work, resuming, and one line when it is interrupted."""
 
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from dsmix_aug.nriqa import command_line
+from dsmix_aug.nriqa import command_line, pipeline
+from dsmix_aug.nriqa.datasets import LOADERS
+from dsmix_aug.nriqa.datasets.names import LOADER_NAMES
 from dsmix_aug.nriqa.runs.config import Machine
 from dsmix_aug.nriqa.runs.folder import RunFolder
-from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
+from dsmix_aug.nriqa.runs.names import REMARKS, STAGE_NAMES
+from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import ROWS
 from dsmix_aug.nriqa.runs.run import Run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HEAVY = ("torch", "torchvision", "numpy", "cv2", "PIL", "scipy", "skimage", "pandas", "timm", "sklearn")
+HELP_WITHOUT_IMPORTS = """
+import runpy, sys
+sys.argv = [{script!r}, "--help"]
+try:
+    runpy.run_path({script!r}, run_name="__main__")
+except SystemExit as stop:
+    assert not stop.code
+loaded = [name for name in {heavy!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [path.name for path in sorted(EXAMPLES.glob("*.py")) if path.name != "collate_quickstart.py"],  # has no options
+)
+def test_help_imports_nothing_heavy(name):
+    code = HELP_WITHOUT_IMPORTS.format(script=str(EXAMPLES / name), heavy=HEAVY)
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith("usage: ")
+
+
+def test_the_names_that_help_prints_are_those_there_are():
+    assert tuple(LOADERS) == LOADER_NAMES
+    assert tuple(pipeline.STAGES) == STAGE_NAMES
+    assert set(PRESETS) == set(REMARKS)
 
 
 @pytest.fixture
@@ -18,8 +55,8 @@ def start(monkeypatch, tmp_path):
     """Start the pipeline with arguments, and a stage dsm that does what is asked for; return the exit code."""
 
     def start(*arguments, dsm=lambda run: None):
-        monkeypatch.setitem(command_line.STAGES, "dsm", dsm)
-        monkeypatch.setattr(command_line, "_print_summary", lambda run, stages: None)
+        monkeypatch.setitem(pipeline.STAGES, "dsm", dsm)
+        monkeypatch.setattr(pipeline, "_print_summary", lambda run, stages: None)
         monkeypatch.setattr(sys, "argv", ["pipeline", "--out", str(tmp_path), *map(str, arguments)])
         try:
             command_line.run_pipeline("About.", stages=["dsm"])
@@ -91,3 +128,31 @@ def test_help_says_presets_rows_and_settings_once(start, capsys):
     assert all(name in printed for name in ROWS)
     assert "stand_in_levels" in printed
     assert "None" not in printed
+
+
+def test_the_start_says_how_long_it_may_take(start, capsys):
+    assert start("--preset", "smoke") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"Preset smoke: {REMARKS['smoke']}."
+    assert printed[1] == "Training: 4 steps for the DSM, 4 for each of 2 networks"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_images_outside_of_a_table_are_used_when_allowed(tmp_path, capsys, allowed):
+    photos = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    for number, photo in enumerate(photos):
+        Image.fromarray(photo).save(tmp_path / f"{number}.png")
+    (tmp_path / "table").mkdir()
+    lines = [f"../{number}.png,{number}" for number in range(len(photos))]
+    (tmp_path / "table/scores.csv").write_text("\n".join(["image,score", *lines]))
+    parser = command_line.make_parser("About.")
+    given = ["--preset", "smoke", f"--data=mine={tmp_path / 'table/scores.csv'}"]
+    args = parser.parse_args([*given, *(["--allow-outside"] if allowed else [])])
+    if allowed:
+        run = pipeline.open_run(parser, args, tmp_path / "run", ["probe"])
+        assert len(run.scored_sets[0].images) == len(photos)
+    else:
+        with pytest.raises(SystemExit):
+            pipeline.open_run(parser, args, tmp_path / "run", ["probe"])
+        assert "lies outside of" in (told := capsys.readouterr().err)
+        assert "--allow-outside" in told

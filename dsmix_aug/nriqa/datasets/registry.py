@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,14 +13,12 @@ from dsmix_aug.nriqa.datasets.kadid10k import load_kadid10k
 from dsmix_aug.nriqa.datasets.koniq10k import load_koniq10k
 from dsmix_aug.nriqa.datasets.live import load_live
 from dsmix_aug.nriqa.datasets.live_challenge import load_live_challenge
+from dsmix_aug.nriqa.datasets.names import check_dataset_name
 from dsmix_aug.nriqa.datasets.photo_folder import HELD_OUT_EVERY, load_photo_folder
 from dsmix_aug.nriqa.datasets.photos import PhotoSet
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.nriqa.datasets.skimage_photos import load_skimage_photos
 from dsmix_aug.nriqa.datasets.tid2013 import load_tid2013
-
-#: The names of datasets are part of file names and of pictures.
-DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 #: Loaders of scored datasets by the name that ``--data name=path`` gives: folder as unpacked -> :class:`ScoredSet`.
 LOADERS: dict[str, Callable[[Path], ScoredSet]] = {
@@ -34,27 +31,6 @@ LOADERS: dict[str, Callable[[Path], ScoredSet]] = {
     "flive": load_flive,
     "biq2021": load_biq2021,
 }
-
-
-def check_dataset_name(name: str) -> None:
-    """Check that a name can be part of a file's name and of a picture's text.
-
-    Raises:
-        ValueError: If it is not 1 to 64 of the letters a to z in either case, digits, ``.``, ``_`` and ``-``, the first
-            a letter or a digit.
-
-    Example:
-        >>> from dsmix_aug.nriqa.datasets import check_dataset_name
-        >>> check_dataset_name("koniq10k")
-        >>> check_dataset_name("../koniq")
-        Traceback (most recent call last):
-        ValueError: the name of a dataset should be 1 to 64 letters, digits, ., _ and -, ... got '../koniq'
-    """
-    if not DATASET_NAME.fullmatch(name):
-        raise ValueError(
-            "the name of a dataset should be 1 to 64 letters, digits, ., _ and -, the first a letter or a digit, "
-            f"got {name!r}"
-        )
 
 
 def load_photos(source: str, min_side: int, held_out_every: int = HELD_OUT_EVERY) -> PhotoSet:

@@ -134,7 +134,7 @@ def _place(image: str, name: str, folder: Path, allow_outside: bool) -> Path:
     if not allow_outside and (path.anchor or ".." in path.parts):
         raise ValueError(
             f"{name}: the image {image} lies outside of {folder}; put it there, or a link to its folder, or allow it "
-            "with allow_outside=True"
+            "with --allow-outside (allow_outside=True)"
         )
     return folder / path
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.files import fingerprint, load_tensors, save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
+from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.photos.reader import read_photo, to_float
 
 KIND = "dsmix_aug.Features"
@@ -206,3 +207,23 @@ def weights_fingerprint(module: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def join_features(
+    row: Row, networks: Sequence[Backbone], features: Sequence[np.ndarray]
+) -> tuple[np.ndarray, list[int]]:
+    """Return a row's features of N images, (N, D), and the widths of their groups.
+
+    Args:
+        row: The row.
+        networks: Its networks.
+        features: The pooled features of the images from each of the networks.
+    """
+    columns, widths = [], []
+    for network, pooled in zip(networks, features, strict=True):
+        channels = network.channels
+        if row.last_layer_only:
+            pooled, channels = select_last_map(pooled, channels), channels[-1:]
+        columns.append(pooled)
+        widths += group_widths(channels)
+    return np.concatenate(columns, axis=1), widths

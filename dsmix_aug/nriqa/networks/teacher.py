@@ -66,3 +66,15 @@ def _is_timm_model(name: str) -> bool:
     import timm
 
     return timm.is_model(name)
+
+
+def teacher_of(network: str, teacher: str) -> str | None:
+    """Return the name of the teacher that a row's network is, or ``None`` where it is the backbone.
+
+    Args:
+        network: An entry of :attr:`~dsmix_aug.nriqa.networks.row.Row.networks`.
+        teacher: The config's teacher.
+    """
+    if network == "teacher":
+        return teacher
+    return network if network in EFFICIENTNET_LITES else None

@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from dsmix_aug import DistortionBank
-from dsmix_aug.nriqa.base.devices import check_device
-
 #: Fields of a config that have an option of their own, or say where it comes from.
 NO_SETTINGS = ("preset", "rows", "data", "joint")
 T = TypeVar("T")
@@ -165,11 +162,15 @@ class Config:
         _check_range("held_out_every", self.held_out_every, 2)
         _check_range("seed", self.seed, 0, 2**32 - 1)  # scikit-learn's splitter takes no other
         self._check_sides()
+        from dsmix_aug import DistortionBank  # here, so that the names of settings are had without torch
+
         DistortionBank(levels=self.stand_in_levels)
         if self.joint:
             check_joint(self.joint, [name for name, _ in self.data])
 
     def _check_sides(self) -> None:
+        from dsmix_aug import DistortionBank
+
         smallest = max(self.patch_size, *(distortion.min_size for distortion in DistortionBank().values()))
         sides = {
             "dsm.crop_size": self.dsm.crop_size,
@@ -251,6 +252,8 @@ class Machine:
     workers: int = 0
 
     def __post_init__(self) -> None:
+        from dsmix_aug.nriqa.base.devices import check_device
+
         check_device(self.device)
         _check_range("workers", self.workers, 0)
 

@@ -20,15 +20,13 @@ from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.quality_model import QualityModel
 from dsmix_aug.nriqa.runs.config import Config
+from dsmix_aug.nriqa.runs.names import DSM, EVALUATE, PRETRAIN, PROBE, describe
 from dsmix_aug.nriqa.runs.networks import build_network
 from dsmix_aug.nriqa.runs.predictions import Predictions
-from dsmix_aug.nriqa.runs.presets import describe
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, rows_of
 
 #: Of ``config.json``. It is raised when an older run can no longer be read or gone on with.
 FORMAT = 3
-#: The stages, in order. The part of a pre-training is ``pretrain/NAME``; those of the others have the stage's name.
-DSM, PRETRAIN, PROBE, EVALUATE = "dsm", "pretrain", "probe", "evaluate"
 #: Columns of ``dsm/correlation.csv`` and ``results.csv``, and their types.
 CORRELATION_COLUMNS: Mapping[str, Callable[[str], Any]] = {
     "photo": str,

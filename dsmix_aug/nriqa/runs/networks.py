@@ -11,8 +11,7 @@ from torch import Tensor
 from dsmix_aug.nriqa.base.files import load_tensors
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
-from dsmix_aug.nriqa.networks.row import teacher_of
-from dsmix_aug.nriqa.networks.teacher import build_teacher
+from dsmix_aug.nriqa.networks.teacher import build_teacher, teacher_of
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining
 

@@ -51,16 +51,6 @@ PAPER_LOOP = LoopConfig(
     autocast=True,
 )
 
-#: How far the numbers of each preset can be trusted; printed next to them, without influence on them.
-REMARKS = {
-    "small": "about 90 minutes on a CPU core; far shorter than the paper's training",
-    "demo": "a smoke test, not a result (a handful of photos, minutes of training)",
-    "ablation": "every row on a budget of minutes each, to compare rows with one another",
-    "dsm_study": "is it the DSM? 102,400 crops per row, an hour and a half per row on a CPU core",
-    "paper": "the scale of the paper; where the paper is silent, the choices are ours",
-    "smoke": "a few steps that show that the code runs; its numbers mean nothing",
-}
-
 PRESETS = {
     "demo": Config(
         preset="demo",
@@ -97,9 +87,3 @@ PRESETS = {
         split_count=3,
     ),
 }
-
-
-def describe(preset: str) -> str:
-    """Return the sentence that says how far the numbers of a preset can be trusted."""
-    remark = REMARKS.get(preset)
-    return f"Preset {preset}: {remark}." if remark else f"Preset {preset}."

@@ -24,7 +24,8 @@ from dsmix_aug.nriqa.datasets.photos import PhotoSet, Skipped
 from dsmix_aug.nriqa.networks.backbones import check_backbone
 from dsmix_aug.nriqa.networks.teacher import check_teacher
 from dsmix_aug.nriqa.runs.config import Config, Machine, differences
-from dsmix_aug.nriqa.runs.folder import DSM, EVALUATE, FORMAT, PRETRAIN, PROBE, RunFolder, read_config
+from dsmix_aug.nriqa.runs.folder import FORMAT, RunFolder, read_config
+from dsmix_aug.nriqa.runs.names import DSM, PRETRAIN, PROBE, STAGE_NAMES
 from dsmix_aug.nriqa.runs.rows import pretrainings_of, rows_of
 from dsmix_aug.nriqa.runs.splits import check_splits
 
@@ -45,6 +46,7 @@ class Run(RunFolder):
         machine: Where it runs.
         stages: The stages that are asked for; the data that they need is read and checked at once, any other when it
             is first used.
+        allow_outside: Whether CSV files of scores may list images outside of their folders.
 
     Raises:
         BlockingIOError: If another process runs in the folder.
@@ -58,7 +60,8 @@ class Run(RunFolder):
         folder: Path,
         config: Config,
         machine: Machine,
-        stages: Sequence[str] = (DSM, PRETRAIN, PROBE, EVALUATE),
+        stages: Sequence[str] = STAGE_NAMES,
+        allow_outside: bool = False,
     ) -> None:
         super().__init__(folder)
         self.config = config
@@ -66,6 +69,7 @@ class Run(RunFolder):
         check_teacher(config.teacher)
         check_backbone(config.backbone)
         self.workers = machine.workers
+        self._allow_outside = allow_outside
         self.skipped: list[Skipped] = []
         self._fingerprints: dict[str, str] = {}
         self._is_claimed = False
@@ -104,7 +108,9 @@ class Run(RunFolder):
     def _given_sets(self) -> dict[str, ScoredSet]:
         """The datasets that are not made here, by name."""
         given = {
-            name: load_scored_set(name, Path(source)) for name, source in self.config.data if name not in MADE_SETS
+            name: load_scored_set(name, Path(source), self._allow_outside)
+            for name, source in self.config.data
+            if name not in MADE_SETS
         }
         for scored in given.values():
             check_splits(scored, self.config.split_count, self.config.seed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from dsmix_aug.nriqa.runs.names import DSM, EVALUATE, PRETRAIN, PROBE
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.dsm import run_dsm
 from dsmix_aug.nriqa.stages.evaluate import run_evaluate
@@ -9,10 +10,10 @@ from dsmix_aug.nriqa.stages.pretrain import run_pretrain
 from dsmix_aug.nriqa.stages.probe import run_probe
 
 STAGES: dict[str, Callable[[Run], None]] = {
-    "dsm": run_dsm,
-    "pretrain": run_pretrain,
-    "probe": run_probe,
-    "evaluate": run_evaluate,
+    DSM: run_dsm,
+    PRETRAIN: run_pretrain,
+    PROBE: run_probe,
+    EVALUATE: run_evaluate,
 }
 
 __all__ = ["STAGES", "run_dsm", "run_evaluate", "run_pretrain", "run_probe"]

@@ -17,7 +17,7 @@ from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
 from dsmix_aug.nriqa.datasets.photos import read_center, to_float
-from dsmix_aug.nriqa.runs.folder import DSM
+from dsmix_aug.nriqa.runs.names import DSM
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
 from dsmix_aug.nriqa.stages.training import train

@@ -9,7 +9,8 @@ import pandas as pd
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.networks.row import Row
-from dsmix_aug.nriqa.runs.folder import EVALUATE, RESULT_COLUMNS, RunFolder
+from dsmix_aug.nriqa.runs.folder import RESULT_COLUMNS, RunFolder
+from dsmix_aug.nriqa.runs.names import EVALUATE
 from dsmix_aug.nriqa.runs.predictions import KEYS, Predictions
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.metrics import Scores, median_over_splits, score_splits

@@ -19,7 +19,7 @@ from dsmix_aug.nriqa.networks.distillation import Distillation
 from dsmix_aug.nriqa.networks.features import STATISTICS, mean_and_deviation
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
-from dsmix_aug.nriqa.runs.folder import PRETRAIN
+from dsmix_aug.nriqa.runs.names import PRETRAIN
 from dsmix_aug.nriqa.runs.networks import KIND, initial_weights, new_backbone
 from dsmix_aug.nriqa.runs.rows import Pretraining, pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run

@@ -10,11 +10,10 @@ import numpy as np
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.networks.backbones import Backbone
-from dsmix_aug.nriqa.networks.features import cached_features
+from dsmix_aug.nriqa.networks.features import cached_features, join_features
 from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
 from dsmix_aug.nriqa.networks.linear_probe import LinearProbe, fit_probe
-from dsmix_aug.nriqa.networks.row import join_features
-from dsmix_aug.nriqa.runs.folder import PROBE
+from dsmix_aug.nriqa.runs.names import PROBE
 from dsmix_aug.nriqa.runs.predictions import ACROSS_DATASETS, Predictions
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.runs.splits import make_splits

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsmix_aug.nriqa.command_line import make_config, make_parser
+from dsmix_aug.nriqa.command_line import make_parser
 from dsmix_aug.nriqa.datasets import check_dataset_name, load_scored_set
 from dsmix_aug.nriqa.datasets.csv_table import read_csv_table
+from dsmix_aug.nriqa.pipeline import make_config
 
 COLUMNS = {"image": "image", "score": "score"}
 

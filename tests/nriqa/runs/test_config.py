@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from dsmix_aug.nriqa.runs.config import Config, LoopConfig, Machine, differences, settings
-from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS, describe
+from dsmix_aug.nriqa.runs.names import REMARKS, describe
+from dsmix_aug.nriqa.runs.presets import PRESETS
 
 SMOKE = PRESETS["smoke"]
 

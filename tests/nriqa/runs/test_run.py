@@ -17,7 +17,8 @@ from dsmix_aug.nriqa.base.files import replace_when_done, write_json
 from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
 from dsmix_aug.nriqa.runs.config import Config, Machine
 from dsmix_aug.nriqa.runs.folder import RunFolder
-from dsmix_aug.nriqa.runs.presets import PRESETS, REMARKS
+from dsmix_aug.nriqa.runs.names import REMARKS
+from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, ROWS, pretrainings_of, rows_of
 from dsmix_aug.nriqa.runs.run import Run
 
