@@ -75,8 +75,8 @@ def _results(run: Run, results: pd.DataFrame) -> str:
     splits = ", ".join(f"{count}" for count in sorted(set(within["splits"])))
     body = (
         "<p>Each row is a compared model: its features are frozen, and ridge regression turns them into scores. "
-        f"Numbers are medians over {splits} split(s) in which no content is on both sides, then come the lowest and the "
-        "highest SRCC of a split, and how many images were on the test side of any.</p>"
+        f"Numbers are medians over {splits} split(s) in which no content is on both sides, then come the lowest and "
+        "the highest SRCC of a split, and how many images were on the test side of any.</p>"
     )
     for dataset in dict.fromkeys(within["tested_on"]):
         body += _result_table([_Result(**line) for line in within[within["tested_on"] == dataset].to_dict("records")])
