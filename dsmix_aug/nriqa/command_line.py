@@ -83,8 +83,9 @@ def _add_data_arguments(group: argparse._ArgumentGroup) -> None:
         metavar="NAME=PATH",
         help="a dataset with quality scores: any CSV file with image and score columns; the unpacked folder of one of "
         f"{', '.join(LOADER_NAMES)}; opinions=N for N images that the distortion bank makes of the pristine photos, "
-        "scored by the mean opinion of their class; or estimated=N for N that show what cameras and the web do, scored "
-        "by an estimate; may be given several times (default: held-out photos, distorted, scored by SSIM, a stand-in)",
+        "scored by the mean opinion of their class; or estimated=N for N that show what cameras and the web do, "
+        "scored by an estimate; may be given several times (default: held-out photos, distorted, scored by SSIM as a "
+        "stand-in)",
     )
     group.add_argument(
         "--joint",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,6 +14,7 @@ import pandas as pd
 from dsmix_aug.nriqa.base.files import read_json, write_text
 from dsmix_aug.nriqa.datasets.photos import read_center
 from dsmix_aug.nriqa.report import pictures, showcase
+from dsmix_aug.nriqa.report.explained_rows import explain_row
 from dsmix_aug.nriqa.runs.rows import pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.evaluate import caveat
@@ -72,15 +74,16 @@ def _results(run: Run, results: pd.DataFrame) -> str:
     within = results[results["trained_on"] == results["tested_on"]]
     splits = ", ".join(f"{count}" for count in sorted(set(within["splits"])))
     body = (
-        "<p>Each row's features are frozen; ridge regression turns them into scores. Medians over "
-        f"{splits} split(s) in which no content is on both sides.</p>"
+        "<p>Each row is a compared model: its features are frozen, and ridge regression turns them into scores. "
+        f"Numbers are medians over {splits} split(s) in which no content is on both sides, then come the lowest and "
+        "the highest SRCC of a split, and how many images were on the test side of any.</p>"
     )
     for dataset in dict.fromkeys(within["tested_on"]):
         body += _result_table([_Result(**line) for line in within[within["tested_on"] == dataset].to_dict("records")])
-    body += _chart(pictures.draw_results(within), "SRCC of each row", width=700)
+    body += _chart(pictures.draw_results(within), "SRCC of each row", width=700) + _explanations(run)
     across = results[results["trained_on"] != results["tested_on"]]
     if len(across):
-        body += "<h2>Across datasets: SRCC</h2>"
+        body += "<h3>Across datasets: SRCC</h3>"
         matrix = results.pivot_table(index=["title", "trained_on"], columns="tested_on", values="srcc", sort=False)
         body += matrix.to_html(float_format="{:.3f}".format, border=0)
     return _section("Results", caveat(run), body)
@@ -88,16 +91,26 @@ def _results(run: Run, results: pd.DataFrame) -> str:
 
 def _result_table(results: list[_Result]) -> str:
     """Return the results of one dataset; the row of the highest SRCC is marked."""
-    names = (results[0].tested_on, "SRCC", "its range", "PLCC", "KRCC", "RMSE", "test images")
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    names = ("row", "SRCC", "lowest to highest", "PLCC", "KRCC", "RMSE", "test images")
+    caption = f"Scores of {results[0].tested_on}; the row of the highest SRCC is marked"
     best = max(results, key=lambda result: -math.inf if math.isnan(result.srcc) else result.srcc)
     lines = "".join(_result_line(result, result is best) for result in results)
-    return f"<table><tr>{head}</tr>{lines}</table>"
+    return _table(caption, names, lines)
+
+
+def _explanations(run: Run) -> str:
+    """Return what each row is."""
+    has_teacher = run.config.teacher != "none"
+    lines = "".join(
+        f'<tr><th scope="row">{escape(row.title)}</th><td>{escape(explain_row(row, has_teacher))}</td></tr>'
+        for row in run.rows.values()
+    )
+    return f"<div class='words'>{_table('What the rows are', ('row', 'what it is'), lines)}</div>"
 
 
 def _result_line(result: _Result, is_best: bool) -> str:
     cells = [
-        f"<b>{_number(result.srcc)}</b>",
+        _number(result.srcc),
         f"{_number(result.srcc_min)} to {_number(result.srcc_max)}",
         *map(_number, (result.plcc, result.krcc, result.rmse)),
         str(result.images),
@@ -180,16 +193,17 @@ def _mixing(run: Run) -> str:
         )
     ]
     bars = "".join(
-        f"<tr><td>{escape(name)}</td><td>{shares[0]:.2f}</td><td>{_confidence_bar(shares)}</td><td>{shares[1]:.2f}</td></tr>"
+        f'<tr><th scope="row">{escape(name)}</th><td>{shares[0]:.2f}</td>'
+        f"<td>{_confidence_bar(shares)}</td><td>{shares[1]:.2f}</td></tr>"
         for name, shares in mixed.confidences.items()
     )
-    head = f"<tr><th>weighting</th><th>{escape(mixed.titles[0])}</th><th></th><th>{escape(mixed.titles[1])}</th></tr>"
+    table = _table("Share of each label", ("weighting", mixed.titles[0], "share", mixed.titles[1]), bars)
     text = (
         "<p>DSMix cuts and pastes like CutMix, but a label's confidence follows the DSM, not the area. <b>mass</b>: "
         "each label's share of the visible distortion; <b>retained</b>: how much of each distortion survived the cut; "
         "<b>area</b>: CutMix. The same box, three answers:</p>"
     )
-    body = f"{text}<div class='three'>{''.join(images + maps)}</div><table>{head}{bars}</table>"
+    body = f"{text}<div class='three'>{''.join(images + maps)}</div>{table}"
     return _section("DSMix", run.remark, body)
 
 
@@ -234,7 +248,7 @@ def _predictions(run: Run) -> str:
 
 def _details(run: Run) -> str:
     seconds = "".join(
-        f"<tr><td>{escape(part)}</td><td>{value:.0f} s</td></tr>" for part, value in run.seconds().items()
+        f'<tr><th scope="row">{escape(part)}</th><td>{value:.0f} s</td></tr>' for part, value in run.seconds().items()
     )
     skipped = "".join(f"<li>{escape(str(entry.path))}: {escape(entry.reason)}</li>" for entry in run.skipped)
     documents = "".join(
@@ -243,7 +257,7 @@ def _details(run: Run) -> str:
     )
     starts = len(read_json(run.sessions_path))
     body = (
-        f"<table><tr><th>part</th><th>wall time</th></tr>{seconds}</table>"
+        f"{_table('Time that each part took', ('part', 'wall time'), seconds)}"
         f"<p>Started {starts} time(s). Photos left out: {len(run.skipped)}.</p><ul>{skipped}</ul>{documents}"
     )
     return _section("How it was made", "", body)
@@ -252,6 +266,11 @@ def _details(run: Run) -> str:
 def _section(title: str, note: str, body: str) -> str:
     noted = f'<p class="note">{escape(note)}</p>' if note else ""
     return f"<section><h2>{escape(title)}</h2>{noted}{body}</section>"
+
+
+def _table(caption: str, names: Sequence[str], lines: str) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{lines}</table>"
 
 
 def _figure(source: str, caption: str = "", css: str = "", alt: str = "") -> str:

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from dsmix_aug.nriqa.report import pictures
+from dsmix_aug.nriqa.report.explained_rows import explain_row
 from dsmix_aug.nriqa.report.page import TEMPLATE, _figure, _Result, _result_table, _section
 from dsmix_aug.nriqa.runs.folder import RESULT_COLUMNS
+from dsmix_aug.nriqa.runs.rows import ROWS
 
 NAMES = ["<script>alert(1)</script>", "$\\frac{$", "a & b", "'\">"]
 
@@ -48,8 +50,17 @@ def test_the_best_row_is_marked():
     table = _result_table([result("low", srcc=0.2), result("high", srcc=0.9), result("undefined", srcc=float("nan"))])
     (best,) = re.findall(r'<tr class="best">(.*?)</tr>', table)
     assert "high" in best
-    assert "<b>0.900</b>" in best
+    assert "<td>0.900</td>" in best
     assert "undefined" in table
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_a_row_is_explained_by_all_that_makes_it(name):
+    words = explain_row(ROWS[name], has_teacher=True)
+    assert words.count(" of ") >= len(ROWS[name].networks)
+    explained = {name: explain_row(row, has_teacher=True) for name, row in ROWS.items()}
+    assert len(set(explained.values())) == len(ROWS)
+    assert "teacher's" not in explain_row(ROWS[name], has_teacher=False)
 
 
 def test_a_result_has_the_columns_of_the_results():
