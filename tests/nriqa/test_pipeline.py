@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import resource
 import runpy
 import shutil
 import signal
@@ -150,6 +151,61 @@ def test_ended_and_started_again_gives_the_same_numbers(finished, tmp_path, ends
     for name in ("results.csv", *parts):
         assert (tmp_path / "ended" / name).read_bytes() == (finished / name).read_bytes()
     assert not list((tmp_path / "ended").rglob(".tmp.*"))
+
+
+def test_a_full_disk_is_a_line_and_what_was_done_counts(finished, tmp_path):
+    """A limit on the size of files has the same effect: the backbone's checkpoint does not fit."""
+    limit = (finished / "pretrain" / "dsmix" / "backbone.safetensors").stat().st_size // 2
+    arguments = ["--preset", "smoke", "--out", str(tmp_path), "--name", "full"]
+    full = subprocess.run(
+        [sys.executable, EXAMPLES / "nriqa_pipeline.py", *arguments],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        check=False,
+    )
+    assert full.returncode == 1
+    message = full.stderr.splitlines()[-1]
+    assert "stage pretrain: " in message
+    assert "checkpoint.safetensors could not be written: " in message
+    assert "Traceback" not in full.stderr
+    assert not list((tmp_path / "full").rglob(".tmp.*"))
+    run_script("nriqa_pipeline.py", *arguments)
+    for name in ("results.csv", "dsm/log.jsonl", "pretrain/dsmix/log.jsonl", "probe/predictions.csv"):
+        assert (tmp_path / "full" / name).read_bytes() == (finished / name).read_bytes()
+
+
+#: The pipeline, whose worker dies as if memory had run out, or cannot read a photo.
+BAD_WORKER = """
+import os, signal
+from dsmix_aug.nriqa.command_line import run_pipeline
+from dsmix_aug.nriqa.stages.batches import DistortedCrops
+
+def end(self, number):
+    if {dies}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise FileNotFoundError("photos/cat.png: the file is missing")
+
+DistortedCrops.__getitem__ = end
+run_pipeline("")
+"""
+
+
+@pytest.mark.parametrize(
+    ("dies", "message"),
+    [
+        (True, "a worker process was killed, perhaps for memory, which fewer --workers need less of; the same command"),
+        (False, "photos/cat.png: the file is missing"),
+    ],
+)
+def test_what_happens_in_a_worker_is_a_line(tmp_path, dies, message):
+    script = tmp_path / "nriqa_pipeline.py"
+    script.write_text(BAD_WORKER.format(dies=dies))
+    arguments = ["--preset", "smoke", "--out", str(tmp_path), "--workers", "1"]
+    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"stage dsm: {message}" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "vit_small_patch16_224"])

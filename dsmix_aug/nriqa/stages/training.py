@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -41,6 +42,7 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
 
     Raises:
         FloatingPointError: If the loss is not finite.
+        OSError: If a photo cannot be read or a file not written, which it names, or if a worker process dies.
         ValueError: If the number of processes does not divide ``loop.shards``, or the checkpoint is damaged.
     """
     rank, world_size = distributed.rank(), distributed.world_size()
@@ -70,7 +72,7 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
                 # for dropout and the like, also if resumed
                 torch.manual_seed(derive_seed(run.config.seed, part, step, shard))
                 buffers.begin_shard()
-                losses[shard] = _backward(replica, next(loader), run, loop)
+                losses[shard] = _backward(replica, _next_batch(loader), run, loop)
                 buffers.end_shard()
             buffers.end_step()
             nn.utils.clip_grad_norm_(trained, GRADIENT_NORM)
@@ -97,6 +99,20 @@ def schedule(step: int, loop: LoopConfig) -> float:
     if step < warmup:
         return loop.learning_rate * (step + 1) / warmup
     return loop.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, loop.steps - warmup)))
+
+
+def _next_batch(loader: Iterator[Batch]) -> Batch:
+    """Return a loader's next batch.
+
+    Raises:
+        OSError: If a photo cannot be read, which it names; from a worker, it would be a traceback as text.
+    """
+    try:
+        return next(loader)
+    except OSError as error:
+        if "Original Traceback" not in str(error):
+            raise
+        raise OSError(str(error).rstrip().rpartition("Error: ")[2]) from error
 
 
 def _backward(replica: nn.Module, batch: Batch, run: Run, loop: LoopConfig) -> dict[str, Tensor]:

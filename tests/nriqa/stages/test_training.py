@@ -191,45 +191,105 @@ class Normed(nn.Module):
 
 
 SCRIPT = """
-import atexit, os, sys
+import atexit, os, signal, sys
 sys.path.insert(0, {folder!r})
 from dataclasses import replace
 from pathlib import Path
 import torch
 from torch.distributed import is_initialized
-from test_training import LOOP, Normed, distributed, train_all
+from test_training import LOOP, KilledBy, Normed, distributed, make_run, train
 end = Path(sys.argv[1] + "-ended-" + os.environ["RANK"])
 atexit.register(lambda: end.write_text("still there" if is_initialized() else "left in time"))
 distributed.start("cpu")
-objective = Normed()
-train_all(sys.argv[1], objective, replace(LOOP, shards=4))
+objective, loop = Normed(), replace(LOOP, shards=4)
+train(objective, KilledBy(loop, int(sys.argv[2])), loop, make_run(sys.argv[1]), "part")
 torch.save(objective.state_dict(), sys.argv[1] + "-state-" + os.environ["RANK"])
 """
 
 
-@pytest.mark.slow
-def test_two_processes_give_the_numbers_of_one(tmp_path):
-    one = Normed()
-    expected = train_all(tmp_path / "one", one, replace(LOOP, shards=4))
-    script = tmp_path / "script.py"
+class KilledBy(Noise):
+    """Whoever reads batch ``number`` is killed."""
+
+    def __init__(self, loop, number):
+        super().__init__(loop)
+        self.number = number
+
+    def __getitem__(self, number):
+        if number == self.number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(number)
+
+
+def run_processes(count, folder, killed_by=-1):
+    """Train in several processes, of which one may be killed; return the launcher's outcome."""
+    script = folder.parent / "script.py"
     script.write_text(SCRIPT.format(folder=str(Path(__file__).parent)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script]
-    done = subprocess.run(
-        [*map(str, command), str(tmp_path / "two")],
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", "--standalone", script]
+    return subprocess.run(
+        [*map(str, command), str(folder), str(killed_by)],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
     )
+
+
+def read_states(count, folder):
+    return [torch.load(f"{folder}-state-{rank}", weights_only=True) for rank in range(count)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_processes_give_the_numbers_of_one(tmp_path, count):
+    one = Normed()
+    expected = train_all(tmp_path / "one", one, replace(LOOP, shards=4))
+    done = run_processes(count, tmp_path / "two")
     assert done.returncode == 0, done.stderr
     # A file per process: lines that two processes print to one pipe can run into one another.
-    assert [(tmp_path / f"two-ended-{rank}").read_text() for rank in range(2)] == ["left in time"] * 2
+    assert [(tmp_path / f"two-ended-{rank}").read_text() for rank in range(count)] == ["left in time"] * count
     history = read_log(tmp_path / "two" / "part" / "log.jsonl")
     assert [entry["loss"] for entry in history] == pytest.approx([entry["loss"] for entry in expected], rel=1e-4)
-    states = [torch.load(tmp_path / f"two-state-{rank}", weights_only=True) for rank in range(2)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    states = read_states(count, tmp_path / "two")
+    assert all(torch.equal(states[0][name], state[name]) for name in states[0] for state in states)
     torch.testing.assert_close(states[0], dict(one.state_dict()), rtol=1e-4, atol=1e-6)  # weights and buffers
     assert states[0]["network.1.num_batches_tracked"] == LOOP.steps
     assert_same_scores(one, states[0])
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_is_killed_and_both_go_on_to_the_same_numbers(tmp_path):
+    step, shard = 7, 1  # of process 1; the last checkpoint is that of six steps
+    assert run_processes(2, tmp_path / "whole").returncode == 0
+    killed = run_processes(2, tmp_path / "killed", killed_by=4 * step + shard)
+    assert killed.returncode != 0
+    assert "Signal 9 (SIGKILL)" in killed.stderr
+    assert not (tmp_path / "killed-state-0").exists()
+    resumed = Normed()
+    history = read_checkpoint(
+        tmp_path / "killed" / "part" / "checkpoint.safetensors", resumed, torch.optim.AdamW(resumed.parameters())
+    )
+    assert len(history) == 6
+    done = run_processes(2, tmp_path / "killed")
+    assert done.returncode == 0, done.stderr
+    logs = [(tmp_path / name / "part" / "log.jsonl").read_text() for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+    for whole, again in zip(*(read_states(2, tmp_path / name) for name in ("whole", "killed")), strict=True):
+        assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+class Unreadable(Noise):
+    """A photo of the first batch cannot be read."""
+
+    def __getitem__(self, number):
+        raise FileNotFoundError("photos/zwölf bäume.png: the file is missing")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_photo_that_a_worker_cannot_read_is_named_in_one_line(tmp_path, workers):
+    run = make_run(tmp_path)
+    run.workers = workers
+    with pytest.raises(OSError, match=r"^photos/zwölf bäume.png: the file is missing$"):
+        train(Objective(), Unreadable(LOOP), LOOP, run, "part")
 
 
 def assert_same_scores(one, state):
