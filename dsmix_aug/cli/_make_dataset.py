@@ -188,12 +188,17 @@ def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Iter
         )
         outcomes = iter(loader)
     started = [process for process in multiprocessing.active_children() if process not in others]
+    coming = iter(indices)
     try:
-        yield from outcomes
+        for outcome in outcomes:
+            next(coming)
+            yield outcome
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise OSError("a worker process was killed, perhaps for memory; the same command goes on from here") from error
+        suspects = [str(images.photos[index].path) for index, _ in zip(coming, range(workers), strict=False)]
+        reason = f"a worker process was killed, perhaps for memory, at {' or '.join(suspects) or 'the end'}"
+        raise OSError(f"{reason}; the same command goes on from here") from error
     finally:  # after Ctrl-C a DataLoader would wait for what its workers are doing
         for process in started:
             process.terminate()

@@ -238,6 +238,31 @@ def test_ctrl_c_ends_busy_workers_and_says_how_to_go_on(many_photos, whole, tmp_
     assert read_files(out) == whole
 
 
+@pytest.mark.slow
+def test_a_killed_worker_is_a_line_that_names_the_photo(many_photos, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from dsmix_aug.cli import _dataset_images as images, main\n"
+        "make = images.PhotoImages.__getitem__\n"
+        "def make_or_die(self, index):\n"
+        "    if index == 7 and self.folder is not None:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return make(self, index)\n"
+        "images.PhotoImages.__getitem__ = make_or_die\n"
+        "sys.exit(main.main(sys.argv[1:]))\n"
+    )
+    arguments = ["make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "1"]
+    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    photo = many_photos / "07.png"
+    assert done.stderr.splitlines()[-1] == (
+        f"dsmix-aug make-dataset: error: a worker process was killed, perhaps for memory, at {photo}; "
+        "the same command goes on from here"
+    )
+    assert len(list((tmp_path / "out/references").iterdir())) == 7
+
+
 def test_half_written_files_are_removed(many_photos, whole, tmp_path):
     out, arguments = tmp_path / "out", ("make-dataset", many_photos, "-o", tmp_path / "out")
     assert run_main(*arguments) == 0
