@@ -9,14 +9,13 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from dsmix_aug._version import __version__
 from dsmix_aug.cli import distort, info, make_dataset, map, score
 from dsmix_aug.cli._messages import complain
-from dsmix_aug.nriqa.base.names import printable
+from dsmix_aug.nriqa.base.arguments import USAGE, Parser
 
-DONE, SOME_FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+DONE, SOME_FAILED, INTERRUPTED, BROKEN_PIPE = 0, 1, 130, 141
 
 EPILOG = """\
 Exit codes: 0 done, 1 some photos failed, 2 wrong use or an output that cannot be written, 130 interrupted.
@@ -24,14 +23,6 @@ Exit codes: 0 done, 1 some photos failed, 2 wrong use or an output that cannot b
 COMMANDS = {"distort": distort, "make-dataset": make_dataset, "map": map, "score": score, "info": info}
 
 atexit.register(gc.freeze)  # at the end Python would look through all of torch for garbage, which takes a second
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and exit."""
-        self.exit(USAGE, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(args.command, f"error: {error}{hint}")
         return USAGE
     except (ValueError, OSError) as error:
-        complain(args.command, f"error: {error}")
+        told = str(error).replace("name_or_path:", "--weights:")  # the library's argument is this option
+        complain(args.command, f"error: {told}")
         return USAGE
 
 

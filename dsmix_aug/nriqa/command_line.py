@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from dsmix_aug.nriqa.base.arguments import Parser
 from dsmix_aug.nriqa.datasets.names import LOADER_NAMES
 from dsmix_aug.nriqa.runs.config import settings
 from dsmix_aug.nriqa.runs.names import REMARKS, STAGE_NAMES
@@ -42,7 +43,7 @@ def run_pipeline(description: str | None, stages: Sequence[str] | None = None) -
 def make_parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser of the arguments that decide a run."""
     presets = "\n".join(f"  {name:11}{remark}" for name, remark in REMARKS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=description,
         epilog=f"presets:\n{presets}\n\nrows:\n  {_wrap(ROWS)}\n\nsettings of --set:\n  {_wrap(settings())}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -97,7 +97,7 @@ def test_arguments_that_cannot_be_parsed(arguments, message, capsys):
         (["map", "photo.png", "-o", "out", "--device", "warp"], "device should be one that torch knows"),
         (["score", "photo.png", "--device", "warp"], "device should be one that torch knows"),
         (["score", "photo.png", "--weights", "folder"], "--weights: folder holds no quality_model-NAME.safetensors"),
-        (["score", "photo.png", "--weights", "huge"], "there is no file huge"),
+        (["score", "photo.png", "--weights", "huge"], "--weights: there is no file huge"),
     ],
 )
 def test_wrong_use_is_one_line_before_any_work(arguments, message, tmp_path, monkeypatch, capsys):

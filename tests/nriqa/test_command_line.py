@@ -85,7 +85,9 @@ def start(monkeypatch, tmp_path):
 def test_what_cannot_be_met_is_said_before_a_folder_is_claimed(start, tmp_path, capsys, arguments, message):
     preset = [] if "--resume" in arguments else ["--preset", "smoke"]
     assert start(*preset, *arguments) == 2
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
