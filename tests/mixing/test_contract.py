@@ -502,7 +502,7 @@ class TestUse:
             loader = DataLoader(
                 samples,
                 batch_size=4,
-                num_workers=2,
+                num_workers=1 if method == "spawn" else 2,  # each that is spawned imports everything anew
                 collate_fn=_MixedBatches(True),
                 multiprocessing_context=multiprocessing.get_context(method),
             )

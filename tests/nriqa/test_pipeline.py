@@ -219,6 +219,7 @@ def test_the_papers_preset_runs_a_few_steps(tmp_path, backbone, monkeypatch):
         save_photo(tmp_path / "photos" / f"{number}.png", number, side=240)
     config = replace(
         paper, backbone=backbone, initial_weights="random", photos=str(tmp_path / "photos"), rows=("dsmix",),
+        held_out_side=96,  # of photos that are looked at only after training
         dsm=replace(paper.dsm, **few), pretrain=replace(paper.pretrain, **few),
     )  # fmt: skip
     run = Run(tmp_path / "run", config, Machine(), stages=("dsm", "pretrain"))
