@@ -27,7 +27,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from dsmix_aug import DistortionBank, DSMix, QualityModel, Reference
-from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
 
 WORKERS = 2
 #: How often the processes are looked at.
@@ -109,18 +108,13 @@ def run_batches(start: str, batches: int, batch_size: int, size: int) -> dict[st
 
 
 def run_photos(photos: int, size: int) -> dict[str, Any]:
-    """Read and score photos one by one, as the command does."""
+    """Read and score photos, each by itself, as the command does."""
     model = QualityModel.from_pretrained("small")
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number}.png" for number in range(64)]
         for number, file in enumerate(files):
             cv2.imwrite(str(file), RandomPhotos(64, size)[number].permute(1, 2, 0).numpy())
-
-        def score(file: Path) -> float:
-            with torch.no_grad():
-                return float(model(to_float(read_photo(file)).unsqueeze(0)))
-
-        scores = (score(files[number % len(files)]) for number in range(photos))
+        scores = model.score_each([files[number % len(files)] for number in range(photos)])
         return summary("score", watch(scores, photos))
 
 

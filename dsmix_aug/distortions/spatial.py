@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsmix_aug._tensors import to_device
+from dsmix_aug._tensors import interpolate, to_device
 from dsmix_aug.distortions import _fields
 from dsmix_aug.distortions._cubic import displace
 from dsmix_aug.distortions._distortion import Distortion, Draws, by_group, per_sample, register
@@ -289,9 +289,9 @@ def _shrink_and_enlarge(images: Tensor, scale: float, kernel: str) -> Tensor:
             for side, shrunk in zip((height, width), shrunk_size, strict=True)
         )
         return images.index_select(-2, rows).index_select(-1, columns)
-    antialias = kernel != "area"
-    shrunk = F.interpolate(images, shrunk_size, mode=kernel, antialias=antialias)
-    return F.interpolate(shrunk, [height, width], mode=kernel, antialias=antialias)
+    if kernel == "area":
+        return F.interpolate(F.interpolate(images, shrunk_size, mode=kernel), [height, width], mode=kernel)
+    return interpolate(interpolate(images, shrunk_size, kernel), [height, width], kernel)
 
 
 def nearest_pixels(length: int, target: int) -> np.ndarray:

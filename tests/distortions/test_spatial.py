@@ -528,7 +528,7 @@ class TestResize:
         return tuple(max(1, half_up(self.SCALES[level - 1] * side)) for side in (height, width))
 
     @pytest.mark.parametrize("level", LEVELS)
-    @pytest.mark.parametrize("size", [(61, 90), (48, 64), (2, 3)], ids=str)
+    @pytest.mark.parametrize("size", [(61, 90), (48, 64), (2, 3), (3, 40), (40, 3), (40, 1)], ids=str)
     @pytest.mark.parametrize("kernel", ["bicubic", "bilinear"])
     def test_agrees_with_pillow(self, kernel, size, level, device):
         image = photo("coffee", *size).astype(np.float32) / 255

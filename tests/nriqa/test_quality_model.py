@@ -112,6 +112,19 @@ class TestCall:
         assert scores.dtype == torch.float32
         assert torch.equal(scores, model(images.float()))
 
+    @pytest.mark.parametrize("width", [1, 2, 3])
+    def test_thin_images_are_shrunk_right(self, model, width):
+        """As lying ones, from which torch shrinks right: networks are asked for what they were given."""
+        seen = []
+        images = torch.rand(1, 3, 33, width)
+        for given in (images, images.mT.contiguous()):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type(model.networks[0]), "forward", lambda self, shown: seen.append(shown) or [shown])
+                pool_features(model.networks[0], given)
+        shrunk, shrunk_lying = seen[1], seen[3]
+        assert shrunk.shape[-2:] == (16, max(1, round(width / 2)))
+        torch.testing.assert_close(shrunk, shrunk_lying.mT)
+
     def test_an_autocast_around_it_changes_nothing(self, model):
         images = torch.rand(2, 3, 32, 32)
         with torch.autocast("cpu", torch.bfloat16):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dsmix_aug._progress import track
+from dsmix_aug._tensors import interpolate
 from dsmix_aug.nriqa.base.files import fingerprint, load_tensors, save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.row import Row
@@ -75,7 +75,7 @@ def _scale(images: Tensor, scale: float) -> Tensor:
     if scale == 1:
         return images
     size = [max(1, round(length * scale)) for length in images.shape[-2:]]
-    return F.interpolate(images, size, mode="bilinear", antialias=True)
+    return interpolate(images, size, "bilinear")
 
 
 def _pool_tiles(backbone: Backbone, photo: Tensor, last_map_only: bool) -> Tensor:
