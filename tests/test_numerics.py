@@ -10,6 +10,7 @@ import torch
 from factories import distorted_pair, random_images
 
 from dsmix_aug import DistortionBank, DSMix, Reference, functional, sensitivity_map
+from dsmix_aug.maps.patch_grid import patch_areas
 from dsmix_aug.mixing.boxes import draw_lambda
 
 #: Half of the distance between numbers just below 1: what rounding a result to the dtype may change.
@@ -63,6 +64,19 @@ def test_the_mass_of_a_large_map_is_exact():
     units = (maps[0].double() * 2**24).to(torch.int64)  # torch.rand gives multiples of 2**-24
     total, inside = int(units.sum()), int(units[300:1700, 500:1500].sum())
     assert float(lam) == pytest.approx(float(Fraction(total - inside, total)), rel=1e-14, abs=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patch_size", [1, 8192])
+def test_the_mass_of_the_largest_map(patch_size):
+    """8,192x8,192 patches of 1 px, or 67 million differences in one patch, against NumPy in float64."""
+    side = 8192
+    generator = np.random.default_rng(0)
+    images, references = (generator.random((side, side), dtype=np.float32) for _ in range(2))
+    dsm = sensitivity_map(torch.from_numpy(images)[None], torch.from_numpy(references)[None], patch_size)
+    mass = patch_areas((side, side), patch_size, torch.device("cpu")).mul(dsm.double()).sum()
+    exact = np.sum(np.abs(np.subtract(images, references, out=images), out=images), dtype=np.float64)
+    assert float(mass) == pytest.approx(exact, rel=1e-6)
 
 
 @pytest.mark.parametrize("side", [2048, 2051])

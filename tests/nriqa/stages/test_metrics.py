@@ -26,6 +26,11 @@ def test_rank_correlations_are_scipys(seed):
     assert scores.krcc == pytest.approx(stats.kendalltau(predictions, targets, variant="b").statistic)
 
 
+def test_ties_share_their_mean_rank():
+    """Ranks 1.5, 1.5, 3, 4 and 1, 2.5, 2.5, 4: their covariance is 3.75, their variances are 4.5."""
+    assert score([1.0, 1.0, 2.0, 3.0], [1.0, 2.0, 2.0, 4.0]).srcc == pytest.approx(3.75 / 4.5)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_plcc_and_rmse_are_those_after_the_fit_of_scipys_curve_fit(seed):
     predictions, targets = noisy_pair(seed)
