@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision import tv_tensors
 
@@ -27,17 +26,6 @@ def value_range(tensor: Tensor) -> tuple[float, float]:
     """Return the minimum and maximum of a CPU tensor that is not empty, NaN if it holds one."""
     array = to_numpy(tensor)
     return float(np.minimum.reduce(array, None)), float(np.maximum.reduce(array, None))
-
-
-def interpolate(images: Tensor, size: Sequence[int], mode: str) -> Tensor:
-    """Return images (N, C, H, W) at another size, by torch's ``interpolate`` with antialiasing.
-
-    Where the result is 1 px wide and less high than the images, torch (2.14) repeats rows of floats; a result that is
-    1 px high is right.
-    """
-    if size[1] == 1:
-        return F.interpolate(images.mT.contiguous(), [size[1], size[0]], mode=mode, antialias=True).mT
-    return F.interpolate(images, list(size), mode=mode, antialias=True)
 
 
 def wrap_like(tensor: Tensor, like: Tensor) -> Tensor:

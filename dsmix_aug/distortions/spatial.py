@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dsmix_aug._tensors import interpolate, to_device
+from dsmix_aug._resize import interpolate
+from dsmix_aug._tensors import to_device
 from dsmix_aug.distortions import _fields
 from dsmix_aug.distortions._cubic import displace
 from dsmix_aug.distortions._distortion import Distortion, Draws, by_group, per_sample, register

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dsmix_aug._progress import track
-from dsmix_aug._tensors import interpolate
+from dsmix_aug._resize import interpolate
 from dsmix_aug.nriqa.base.files import fingerprint, load_tensors, save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.row import Row
