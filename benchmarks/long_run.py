@@ -128,14 +128,17 @@ def watch(steps: Iterable[object], count: int) -> list[Sample]:
 
 
 def state_of_processes() -> tuple[float, float, int, int]:
-    """Return seconds on a core, MiB (shared pages once), threads and open files of this process and its children."""
+    """Return seconds on a core, MiB, threads and open files of this process and its children.
+
+    Shared pages count once. Those of files do not count: how many are in memory is up to the system.
+    """
     pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children() if child.pid is not None)]
     ticks, memory, threads, files = 0, 0.0, 0, 0
     for pid in pids:
         process = Path(f"/proc/{pid}")
         ticks += sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:13]))
         lines = (process / "smaps_rollup").read_text().splitlines()
-        memory += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        memory += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:"))) / 1024
         threads += len(list((process / "task").iterdir()))
         files += len(list((process / "fd").iterdir()))
     return ticks / os.sysconf("SC_CLK_TCK"), memory, threads, files

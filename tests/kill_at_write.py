@@ -40,6 +40,8 @@ def end_at_write(ended_by: signal.Signals, part: str, number: int) -> None:
         return replace(self, target)
 
     Path.replace = replace_or_end
+    if ended_by == signal.SIGINT:  # which shells let background jobs ignore
+        signal.signal(ended_by, signal.default_int_handler)
 
 
 def wait_for_the_end_of(parent: int) -> None:

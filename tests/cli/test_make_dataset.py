@@ -156,9 +156,8 @@ def test_kills_change_nothing(many_photos, whole, tmp_path):
                 time.sleep(0.01)
             time.sleep(moments.random() / 20)
             process.send_signal((signal.SIGKILL, signal.SIGTERM)[kill % 2])
-        if process.returncode == 0:
+        if process.returncode == 0 or (out / "scores.csv").exists():  # the last file: it was done
             break
-        assert not (out / "scores.csv").exists()
     assert run_main(*arguments) == 0
     assert read_files(out) == whole
 
