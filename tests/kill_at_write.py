@@ -25,7 +25,6 @@ def end_at_write(ended_by: signal.Signals, part: str, number: int) -> None:
         number: At which such file.
     """
     process, replace = os.getpid(), Path.replace
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     count = multiprocessing.Value("i", 0)
 
     def replace_or_end(self: Path, target: Path) -> Path:
