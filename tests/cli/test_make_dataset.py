@@ -254,11 +254,12 @@ def test_a_killed_worker_is_a_line_that_names_the_photo(many_photos, tmp_path):
     arguments = ["make-dataset", many_photos, "-o", tmp_path / "out", "--workers", "1"]
     done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    photo = many_photos / "07.png"
-    assert done.stderr.splitlines()[-1] == (
-        f"dsmix-aug make-dataset: error: a worker process was killed, perhaps for memory, at {photo}; "
+    # The worker may die before what it made of the photo before has left it.
+    assert done.stderr.splitlines()[-1] in {
+        f"dsmix-aug make-dataset: error: a worker process was killed, perhaps for memory, at {many_photos / name}; "
         "the same command goes on from here"
-    )
+        for name in ("06.png", "07.png")
+    }
     assert len(list((tmp_path / "out/references").iterdir())) == 7
 
 
