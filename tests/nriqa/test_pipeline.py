@@ -55,7 +55,10 @@ ENDS = {
 if KILLS := int(os.environ.get("DSMIX_AUG_KILLS", "0")):  # `make fuzz`: one end after the other, at any file
     SIGNALS = itertools.cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     DRAW = random.Random(0)
-    ENDS["any"] = [(next(SIGNALS), "", DRAW.randrange(1, 12)) for _ in range(KILLS)]
+    FILES = {"any": ("", 12), "all_dsm": ("/dsm/", 4), "all_pretrain": ("/pretrain/", 4), "all_probe": ("/probe/", 3)}
+    FILES["all_evaluate"] = ("/results.csv", 1)
+    for name, (part, most) in FILES.items():
+        ENDS[name] = [(next(SIGNALS), part, DRAW.randint(1, most) if number else 1) for number in range(KILLS)]
 
 
 def run_script(name, *arguments):
@@ -134,23 +137,27 @@ def test_each_stage_alone_gives_the_same_numbers(finished, tmp_path, capsys):
 def test_ended_and_started_again_gives_the_same_numbers(finished, tmp_path, ends):
     """By a signal at the moment when a file is about to get its name."""
     arguments = ["--preset", "smoke", "--out", str(tmp_path), "--name", "ended"]
+    folder, at_first_end = tmp_path / "ended", tmp_path / "at_first_end"
     for ended_by, file, number in ends:
         command = [sys.executable, KILL_AT_WRITE, ended_by.name, file, str(number), EXAMPLES / "nriqa_pipeline.py"]
         ended = subprocess.run([*command, *arguments], capture_output=True, text=True)
-        if ended.returncode == 0:  # fewer files than that were left to write
-            shutil.rmtree(tmp_path / "ended")
+        if ended.returncode == 0:  # fewer files than that were left to write: from the first end again
+            shutil.rmtree(folder)
+            shutil.copytree(at_first_end, folder)
         elif ended_by == signal.SIGINT:
             assert ended.returncode == 130
             assert "interrupted; the same command, or --resume " in ended.stderr.splitlines()[-1]
             assert "Traceback" not in ended.stderr
         else:
             assert ended.returncode == -ended_by
-        assert file == "" or not (tmp_path / "ended" / file).exists()
+        if not at_first_end.exists():
+            assert file == "" or not (folder / file).exists()
+            shutil.copytree(folder, at_first_end)
     run_script("nriqa_pipeline.py", *arguments)
     parts = ("dsm/log.jsonl", "dsm/correlation.csv", "pretrain/dsmix/log.jsonl", "probe/predictions.csv")
     for name in ("results.csv", *parts):
-        assert (tmp_path / "ended" / name).read_bytes() == (finished / name).read_bytes()
-    assert not list((tmp_path / "ended").rglob(".tmp.*"))
+        assert (folder / name).read_bytes() == (finished / name).read_bytes()
+    assert not list(folder.rglob(".tmp.*"))
 
 
 def test_a_full_disk_is_a_line_and_what_was_done_counts(finished, tmp_path):
