@@ -39,8 +39,6 @@ from dsmix_aug.photos.reader import read_photo
 PACKAGES = ("scikit-video", "brisque", "pypiqe", "scipy")
 #: Images of the bank, where there is no CSV.
 MADE, SMOKE_MADE = 244, 4
-
-
 OURS = "dsmix_aug small"
 
 

@@ -118,7 +118,7 @@ class Distortion(ABC):
         if moving:
             index = to_device(moving, images.device)
             distorted = self._distort_moving(images.index_select(0, index), values, [draws[i] for i in moving])
-            put_samples(result, moving, distorted)
+            put_samples(result, index, distorted)
         return result
 
     def _distort_moving(self, images: Tensor, values: Sequence[float], draws: Sequence[Draws]) -> Tensor:
@@ -197,16 +197,16 @@ def by_group(images: Tensor, keys: Sequence[Hashable], distort: Callable[[Tensor
     result = torch.empty_like(images)
     for positions in members.values():
         index = to_device(positions, images.device)
-        put_samples(result, positions, distort(images.index_select(0, index), positions))
+        put_samples(result, index, distort(images.index_select(0, index), positions))
     return result
 
 
-def put_samples(images: Tensor, positions: Sequence[int], samples: Tensor) -> None:
-    """Write samples to their positions in a batch."""
+def put_samples(images: Tensor, index: Tensor, samples: Tensor) -> None:
+    """Write samples to their positions in a batch, which are on its device."""
     if images.device.type != "cpu":
-        images.index_copy_(0, to_device(positions, images.device), samples)
+        images.index_copy_(0, index, samples)
         return
-    for position, sample in zip(positions, samples, strict=True):  # on the CPU index_copy_ goes value by value
+    for position, sample in zip(index.tolist(), samples, strict=True):  # on the CPU index_copy_ goes value by value
         images[position] = sample
 
 

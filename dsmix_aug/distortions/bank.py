@@ -433,7 +433,7 @@ class DistortionBank(Mapping[str, Distortion]):
                 raise ValueError(
                     f"params[{incomplete[0]}]: the draws of {name!r} lack {missing!r}; make_params makes them"
                 ) from None
-            put_samples(images, members, distorted)
+            put_samples(images, index, distorted)
 
     def __call__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -63,10 +64,7 @@ def make_opinion_photos(
         seed: Seed of the choice of photos and classes, and of the distortions' draws.
         held_out: How many of the images are made of held-out photos. Default: in the proportion of the photos.
     """
-
-    def make_side(side: str, photos: Sequence[Path], count: int) -> list[dict[str, str]]:
-        return _make_side(side, photos, count, folder, photo_side, seed)
-
+    make_side = partial(_make_side, folder=folder, photo_side=photo_side, seed=seed)
     return make_once(photos, folder, count, held_out, make_side, OPINIONS_NAME, OPINIONS_TARGET)
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsmix_aug import DistortionBank, sensitivity_map
+from dsmix_aug._resize import interpolate
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.base.seeds import derive_seed
@@ -100,7 +101,7 @@ class PretrainObjective(nn.Module):
     def _dsm_loss(self, maps: list[Tensor], batch: Batch) -> Tensor:
         target = sensitivity_map(batch.images, batch.references, self.patch_size).as_subclass(Tensor)
         grid = target.shape[-2:]
-        on_grid = [F.interpolate(features, grid, mode="bilinear", antialias=True) for features in maps]
+        on_grid = [interpolate(features, grid, "bilinear") for features in maps]
         predicted = F.softplus(self.dsm_head(torch.cat(on_grid, dim=1).movedim(1, -1)).squeeze(-1))
         return F.mse_loss(predicted.float(), target)
 

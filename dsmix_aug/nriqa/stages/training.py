@@ -42,7 +42,8 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
 
     Raises:
         FloatingPointError: If the loss is not finite.
-        OSError: If a photo cannot be read or a file not written, which it names, or if a worker process dies.
+        OSError: If a photo cannot be read or a file not written, which it names.
+        RuntimeError: If a worker process dies.
         ValueError: If the number of processes does not divide ``loop.shards``, or the checkpoint is damaged.
     """
     rank, world_size = distributed.rank(), distributed.world_size()
