@@ -6,7 +6,6 @@ import importlib.util
 import io
 import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from factories import run_script
 
 from dsmix_aug.cli.main import main as dsmix_aug_command
 
@@ -90,7 +89,7 @@ def run_command(words: list[str]) -> tuple[int, str]:
     if words[0] == "dsmix-aug":
         return run_here(lambda: dsmix_aug_command(words[1:]))
     if words[0] == "python" and words[1].startswith("examples/"):
-        return run_here(lambda: run_script(words[1:]))
+        return run_here(lambda: run_with_warnings(words[1:]))
     start = {"python": [sys.executable], "torchrun": TORCHRUN}.get(words[0], words[:1])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     finished = subprocess.run(
@@ -110,12 +109,11 @@ def run_here(command: Callable[[], int]) -> tuple[int, str]:
     return code, output.getvalue()
 
 
-def run_script(words: list[str]) -> int:
+def run_with_warnings(words: list[str]) -> int:
     """Run a script of the repository as from the command line, where warnings are printed and not raised."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("default")
-        patch.setattr(sys, "argv", words)
-        runpy.run_path(words[0], run_name="__main__")
+        run_script(*words)
     return 0
 
 

@@ -1,10 +1,15 @@
-"""Images and files that tests are made of; ``from factories import ...`` works in every test."""
+"""Images, files and runs of scripts that tests are made of; ``from factories import ...`` works in every test."""
 
+import runpy
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+
+ROOT = Path(__file__).parents[1]
 
 
 def random_images(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
@@ -38,3 +43,10 @@ def save_photo(path: Path, height: int = 48, width: int = 64) -> Path:
     """Write :func:`photo` to a file and return its path."""
     photo(height, width).save(path)
     return path
+
+
+def run_script(script: str, *arguments: object) -> None:
+    """Run a script, by its path in the repository, in this process, as from the command line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(ROOT / script), run_name="__main__")

@@ -3,12 +3,12 @@
 import importlib.metadata
 import inspect
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from factories import run_script
 
 import dsmix_aug
 from dsmix_aug import DistortionBank
@@ -54,13 +54,6 @@ def test_public_names_are_those_of_the_design():
     star: dict[str, object] = {}
     exec("from dsmix_aug import *", star)
     assert set(dsmix_aug.__all__) <= set(star)
-
-
-def run_script(script: str, *arguments: str) -> None:
-    """Run a script of the repository in this process, as from the command line."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [script, *arguments])
-        runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
 @pytest.mark.slow
@@ -142,7 +135,7 @@ def test_an_unknown_name_is_an_attribute_error():
 @pytest.mark.filterwarnings("ignore")  # raised inside the exporter
 def test_quality_model_is_exported(tmp_path: Path, capsys):
     """The file's scores are the model's, for a batch of another length."""
-    run_script("docs/recipes/export_quality_model.py", str(tmp_path / "model.pt2"), "--size", "48", "64")
+    run_script("docs/recipes/export_quality_model.py", tmp_path / "model.pt2", "--size", "48", "64")
     difference = re.search(r"largest difference .*: (\S+)", capsys.readouterr().out)[1]
     assert float(difference) < 1e-5
     assert (tmp_path / "model.pt2").is_file()

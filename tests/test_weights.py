@@ -1,15 +1,13 @@
 """The weights that ship: they load offline, know what they should, and a damaged file is noticed."""
 
-import runpy
 import shutil
-import sys
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 import torch
+from factories import run_script
 from PIL import Image
 
 from dsmix_aug import DistortionBank, DSMEstimator, sensitivity_map, weights
@@ -149,10 +147,9 @@ def test_pictures_of_nothing_are_below_photos():
     assert model(nothing).max() < model(photos).min()
 
 
-def test_what_the_recipe_says_of_levels(tmp_path, monkeypatch, capsys):
+def test_what_the_recipe_says_of_levels(tmp_path, capsys):
     Image.fromarray(read_crop("coffee")[:, :80, :96].permute(1, 2, 0).numpy()).save(tmp_path / "coffee.png")
-    monkeypatch.setattr(sys, "argv", ["score_by_level.py", str(tmp_path)])
-    runpy.run_path(str(Path(__file__).parents[1] / "docs/recipes/score_by_level.py"), run_name="__main__")
+    run_script("docs/recipes/score_by_level.py", tmp_path)
     *types, fall, light, nothing = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in types] == list(DistortionBank())
     changes = np.array([[float(cell) for cell in line.split()[1:6]] for line in types])

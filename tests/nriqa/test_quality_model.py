@@ -2,14 +2,13 @@
 
 import copy
 import pickle
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from factories import run_script
 from PIL import Image
 
 from dsmix_aug import DSMEstimator
@@ -21,8 +20,6 @@ from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.quality_model import QualityModel
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def make_model(row, networks, probe):
@@ -361,16 +358,10 @@ def test_other_files_are_refused(model, tmp_path):
         QualityModel.from_pretrained(estimator)
 
 
-def run_script(name, *arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-
-
 @pytest.mark.slow
 def test_a_run_is_exported_with_checksums(tmp_path):
-    run_script("nriqa_pipeline.py", "--preset", "smoke", "--out", tmp_path, "--rows", "teacher_and_dsmix")
-    run_script("export_weights.py", tmp_path / "smoke", "--name", "tiny", "--out", tmp_path / "weights")
+    run_script("examples/nriqa_pipeline.py", "--preset", "smoke", "--out", tmp_path, "--rows", "teacher_and_dsmix")
+    run_script("examples/export_weights.py", tmp_path / "smoke", "--name", "tiny", "--out", tmp_path / "weights")
     files = sorted((tmp_path / "weights").iterdir())
     assert [path.name for path in files] == [
         "SHA256SUMS", "dsm_estimator-tiny.safetensors", "quality_model-tiny.safetensors",
@@ -381,7 +372,7 @@ def test_a_run_is_exported_with_checksums(tmp_path):
     trained = DSMEstimator.from_pretrained(tmp_path / "smoke" / "dsm" / "estimator.safetensors")(images)
     torch.testing.assert_close(exported, trained, rtol=0.01, atol=1e-3)
     photo = sorted((tmp_path / "smoke" / "held_out").glob("*.png"))[:1]
-    run_script("score_images.py", *photo, "--run", tmp_path / "smoke", "--csv", tmp_path / "scores.csv")
+    run_script("examples/score_images.py", *photo, "--run", tmp_path / "smoke", "--csv", tmp_path / "scores.csv")
     score = float((tmp_path / "scores.csv").read_text().splitlines()[1].split(",")[1])
     assert QualityModel.from_pretrained(files[2]).score(photo)[0] == pytest.approx(score, abs=0.01)
 
@@ -389,9 +380,9 @@ def test_a_run_is_exported_with_checksums(tmp_path):
 def test_a_run_without_an_estimator_exports_its_quality_model(tmp_path):
     """The checksums are those of all weights in the folder."""
     run = ["--preset", "smoke", "--out", tmp_path, "--rows", "teacher", "--stages", "probe"]
-    run_script("nriqa_pipeline.py", *run)
+    run_script("examples/nriqa_pipeline.py", *run)
     (tmp_path / "dsm_estimator-tiny.safetensors").write_bytes(b"another run's")
-    run_script("export_weights.py", tmp_path / "smoke", "--name", "tiny", "--out", tmp_path)
+    run_script("examples/export_weights.py", tmp_path / "smoke", "--name", "tiny", "--out", tmp_path)
     listed = (tmp_path / "SHA256SUMS").read_text().splitlines()
     assert [line.split()[1] for line in listed] == ["dsm_estimator-tiny.safetensors", "quality_model-tiny.safetensors"]
     assert (tmp_path / "dsm_estimator-tiny.safetensors").read_bytes() == b"another run's"
@@ -399,6 +390,6 @@ def test_a_run_without_an_estimator_exports_its_quality_model(tmp_path):
 
 def test_a_run_that_is_not_there_cannot_be_exported(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        run_script("export_weights.py", tmp_path / "nothing")
+        run_script("examples/export_weights.py", tmp_path / "nothing")
     assert stop.value.code == 2
     assert "there is no run in " in capsys.readouterr().err
