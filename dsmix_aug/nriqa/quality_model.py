@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dsmix_aug._checks import check_integer, check_network_input
-from dsmix_aug.nriqa.base.devices import check_device
+from dsmix_aug.nriqa.base.devices import check_device, is_fast_in_bfloat16
 from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import pool_features, pool_photo
@@ -59,7 +59,8 @@ class QualityModel(nn.Module):
         remark: How far its scores can be trusted.
         score_range: Lowest and highest score of the photos that it was fitted to; a prediction may lie outside.
             ``None``: not known.
-        autocast: Whether the networks run under bfloat16 autocast.
+        autocast: Whether the networks run under bfloat16 autocast, on devices that are faster with it. Scores of such
+            devices and of others then differ by what bfloat16 rounds, some thousandths.
 
     Raises:
         TypeError: On a call, if ``images`` is not a floating point tensor.
@@ -139,7 +140,8 @@ class QualityModel(nn.Module):
         return self._score(pool_features, images)
 
     def _score(self, pool: Callable[..., Tensor], images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
+        autocast = self.autocast and is_fast_in_bfloat16(images.device)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
             pooled = [pool(network, images, self.row.last_layer_only) for network in self._networks_for_inference()]
         with torch.autocast(images.device.type, enabled=False):  # a score needs more than the 8 bits of bfloat16
             return self.probe(torch.cat(pooled, dim=1).to(self.probe.intercept.dtype))

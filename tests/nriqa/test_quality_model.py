@@ -82,6 +82,13 @@ def test_scores_are_those_of_the_probe_on_extracted_features(model, photos):
     np.testing.assert_allclose(model.score(photos), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.fixture
+def bfloat16_is_fast(monkeypatch):
+    """On any machine: a CPU without instructions for it computes the same, only slowly."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+
+
+@pytest.mark.usefixtures("bfloat16_is_fast")
 class TestCall:
     @pytest.mark.parametrize("autocast", [False, True])
     def test_a_call_gives_the_scores_of_the_files(self, model, photos, autocast, monkeypatch):
@@ -98,6 +105,16 @@ class TestCall:
         assert together.std() > 30 * rounding
         for scores in (torch.cat([model(image[None]) for image in images]), model(images.flip(0)).flip(0)):
             torch.testing.assert_close(scores, together, rtol=0, atol=rounding)
+
+    def test_autocast_is_used_where_it_is_fast(self, model, monkeypatch):
+        images = torch.rand(2, 3, 64, 64)
+        expected = model(images)
+        monkeypatch.setattr(model, "autocast", True)
+        rounded = model(images)
+        assert not torch.equal(rounded, expected)
+        torch.testing.assert_close(rounded, expected, rtol=0.05, atol=0.05)
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+        assert torch.equal(model(images), expected)
 
     def test_empty_batch(self, model):
         assert model(torch.rand(0, 3, 32, 32)).shape == (0,)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dsmix_aug.nriqa.base.devices import is_fast_in_bfloat16
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import mean_and_deviation
 
@@ -26,7 +27,7 @@ class Distillation(nn.Module):
         teacher: The frozen network. It is not a submodule: neither trained nor saved.
         distilled_maps: ``"last"`` or ``"all"``.
         weight: Factor of the loss.
-        autocast: Whether the teacher runs under bfloat16 autocast.
+        autocast: Whether the teacher runs under bfloat16 autocast, on devices that are faster with it.
 
     Source: the paper distils an ImageNet teacher's features for semantics (Shi et al., "DSMix", ECCV 2024); which
     features, and how they are compared, is ours.
@@ -57,7 +58,8 @@ class Distillation(nn.Module):
             images: (B, 3, H, W), float in [0, 1].
             maps: The student's feature maps of them.
         """
-        with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast):
+        autocast = self.autocast and is_fast_in_bfloat16(images.device)
+        with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
             targets = self._teacher[0](images)
         losses = []
         for own, target, projection in zip(maps[-self.count :], targets[-self.count :], self.projections, strict=True):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dsmix_aug._progress import track
 from dsmix_aug._resize import interpolate
+from dsmix_aug.nriqa.base.devices import is_fast_in_bfloat16
 from dsmix_aug.nriqa.base.files import fingerprint, load_tensors, save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.row import Row
@@ -151,11 +152,12 @@ def extract_features(
         backbone: The frozen network, in eval mode, on ``device``.
         images: The files, of any sizes; neighbours of one size share a batch.
         device: Device of the network.
-        autocast: Whether it runs under bfloat16 autocast.
+        autocast: Whether it runs under bfloat16 autocast, on devices that are faster with it.
         title: What the progress bar says.
     """
     rows = []
     backbone = backbone.folded()
+    autocast = autocast and is_fast_in_bfloat16(device)
     with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=autocast):
         for batch in photo_batches(images, title):
             rows.append(pool_features(backbone, to_float(batch.to(device))).cpu().numpy())
@@ -188,6 +190,7 @@ def cached_features(
 
     A damaged file is extracted again, with a warning.
     """
+    autocast = autocast and is_fast_in_bfloat16(device)
     name = fingerprint(weights_fingerprint(backbone), data_key, autocast, *SCALES)
     path = folder / f"{name}.safetensors"
     if path.is_file():

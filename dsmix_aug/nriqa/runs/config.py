@@ -33,7 +33,7 @@ class LoopConfig:
         shards: Parts of a batch that are drawn, distorted and mixed on their own; the number of processes has to
             divide it, so that the same batches come whatever that number is.
         checkpoint_every: Steps between checkpoints.
-        autocast: Whether networks train under bfloat16 autocast.
+        autocast: Whether networks train under bfloat16 autocast, on devices that are faster with it.
     """
 
     steps: int
@@ -115,7 +115,7 @@ class Config:
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
         trained_share: Interpolation between the initial (0) and the pre-trained (1) weights, only in the rows with
             :attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`; all others use the pre-trained weights unchanged.
-        feature_autocast: Whether frozen networks run under bfloat16 autocast.
+        feature_autocast: Whether frozen networks run under bfloat16 autocast, on devices that are faster with it.
         split_count: Number of train/test splits of a dataset that has no official one.
         data_seed: Seed of the images that are made for ``("opinions", number)`` and ``("estimated", number)``, so that
             runs that differ in their seed are judged on the same images.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.devices import check_device
+from dsmix_aug.nriqa.base.devices import check_device, is_fast_in_bfloat16
 
 
 @pytest.mark.parametrize("name", ["cpu", "cpu:0", torch.device("cpu")])
@@ -46,3 +46,22 @@ def test_each_process_checks_its_own_card(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(ValueError, match="'cuda:1' is not there"):
         distributed.start("cuda")
+
+
+@pytest.mark.parametrize(
+    ("capability", "fast"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False), ("NEON", False), ("VSX", False)]
+)
+def test_cpus_that_are_fast_in_bfloat16(capability, fast, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert is_fast_in_bfloat16("cpu") is fast
+    assert is_fast_in_bfloat16(torch.device("cpu", 0)) is fast
+
+
+@pytest.mark.parametrize(("capability", "fast"), [((7, 5), False), ((8, 0), True), ((12, 0), True)])
+def test_cards_that_are_fast_in_bfloat16(capability, fast, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert is_fast_in_bfloat16("cuda:1") is fast
+
+
+def test_other_devices_stay_in_float32():
+    assert not is_fast_in_bfloat16("mps")

@@ -62,6 +62,25 @@ def test_order_is_kept_whatever_the_sizes(photos):
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_autocast_is_used_where_it_is_fast(photos, tmp_path, monkeypatch):
+    """A cache that is carried to another machine does not mix their features."""
+    monkeypatch.setattr(features_module, "SMALLEST_AUTOCAST_SIDE", 1)
+    found = {}
+    for capability in ("AVX512", "AVX2"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability)
+        for autocast in (False, True):
+            found[capability, autocast] = cached_features(
+                TwoLayers(), photos, "", tmp_path, "cpu", autocast, "features"
+            )
+    exact = found.pop(("AVX512", False))
+    rounded = found.pop(("AVX512", True))
+    assert not np.array_equal(rounded, exact)
+    np.testing.assert_allclose(rounded, exact, atol=0.05)
+    for features in found.values():
+        np.testing.assert_array_equal(features, exact)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+
+
 @pytest.mark.parametrize(("pixels", "sizes"), [(3 * 32 * 32, [2, 1, 1]), (32 * 32, [1, 1, 1, 1]), (1, [1, 1, 1, 1])])
 def test_a_batch_is_bounded_in_pixels(photos, pixels, sizes, monkeypatch):
     backbone, seen = TwoLayers().eval(), []
