@@ -14,6 +14,7 @@ from dsmix_aug._version import __version__
 if TYPE_CHECKING:  # what type checkers and editors read; at run time __getattr__ does the same
     from dsmix_aug import distortions as distortions
     from dsmix_aug import functional as functional
+    from dsmix_aug._generator import SeededGenerator
     from dsmix_aug.distortions import DistortionBank, RandomDistortion
     from dsmix_aug.maps.collate import collate_tv_tensors
     from dsmix_aug.maps.estimator import DSMEstimator
@@ -30,6 +31,7 @@ _MODULES = {
     "QualityModel": "dsmix_aug.nriqa.quality_model",
     "RandomDistortion": "dsmix_aug.distortions",
     "Reference": "dsmix_aug.maps.tv_tensors",
+    "SeededGenerator": "dsmix_aug._generator",
     "SensitivityMap": "dsmix_aug.maps.tv_tensors",
     "collate_tv_tensors": "dsmix_aug.maps.collate",
     "sensitivity_map": "dsmix_aug.maps.sensitivity",
@@ -44,6 +46,7 @@ __all__ = [
     "DistortionBank",
     "RandomDistortion",
     "Reference",
+    "SeededGenerator",
     "SensitivityMap",
     "__version__",
     "collate_tv_tensors",

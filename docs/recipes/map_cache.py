@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dsmix_aug import DistortionBank, DSMix, sensitivity_map
+from dsmix_aug import DistortionBank, DSMix, SeededGenerator, sensitivity_map
 
 PATCH_SIZE = 16
 PHOTOS = {name: getattr(skimage.data, name)() for name in ("astronaut", "coffee", "chelsea")}
@@ -51,7 +51,7 @@ class FixedDistortions(Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         name, top, left = self.samples[index]
         pristine = torch.from_numpy(PHOTOS[name][top : top + 128, left : left + 128]).permute(2, 0, 1).contiguous()
-        distorted, label = bank(pristine, generator=torch.Generator().manual_seed(index))
+        distorted, label = bank(pristine, generator=SeededGenerator(index))
         # The photo, the distortion and its seed, the crop, and the patch size: all that the map depends on.
         key = (name, bank.decode(int(label)), index, (top, left, 128, 128), PATCH_SIZE)
         # With an estimator in place of a reference: estimator(distorted[None] / 255)[0], and its weights in the key.

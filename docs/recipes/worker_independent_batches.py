@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import skimage.data
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
-from dsmix_aug import DistortionBank, DSMix, Reference
+from dsmix_aug import DistortionBank, DSMix, Reference, SeededGenerator
 
 SEED = 7
 bank = DistortionBank()
@@ -43,8 +42,7 @@ def collate(samples: list) -> tuple[torch.Tensor, torch.Tensor]:
     """Distort and mix a batch, drawing only from the batch's own generator."""
     images = torch.stack([image for image, _ in samples])
     epoch, number = samples[0][1]
-    seed = int(np.random.SeedSequence([SEED, epoch, number]).generate_state(1, np.uint64)[0]) >> 1  # of 63 bits
-    generator = torch.Generator().manual_seed(seed)
+    generator = SeededGenerator(SEED, epoch, number)
     distorted, labels = bank(images, generator=generator)
     mixed, labels, _ = mix(distorted, labels, Reference(images), generator=generator)
     return mixed, labels

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from dsmix_aug._generator import check_generator
 from dsmix_aug._tensors import to_device, wrap_like
 from dsmix_aug.distortions import _checks
 
@@ -148,9 +149,8 @@ class Distortion(ABC):
         Args:
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device.
             level: One level for all, or B of them (CPU tensor or list), from 1 to ``len(values)``.
-            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
-                be made there: workers get copies of the main process's, which all give the same draws, and the same
-                again in every epoch.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker, a
+                :class:`~dsmix_aug.SeededGenerator` that was made there.
 
         Returns:
             A new tensor of the shape, dtype and device of ``images``.
@@ -160,6 +160,7 @@ class Distortion(ABC):
             ValueError: If a shape, a pixel value (on CPU tensors) or a level is out of its range.
         """
         _checks.check_images(images)
+        check_generator(generator)
         self.check_image_size(images)
         batch = images if images.ndim == 4 else images.unsqueeze(0)
         levels = _checks.levels_list(level, len(batch), len(self.values))

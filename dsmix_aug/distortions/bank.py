@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from dsmix_aug._generator import check_generator
 from dsmix_aug._tensors import to_device, wrap_like
 from dsmix_aug.distortions import _checks
 from dsmix_aug.distortions._composition import Composition
@@ -290,16 +291,18 @@ class DistortionBank(Mapping[str, Distortion]):
         Args:
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device; only looked at.
             labels: The classes to apply: one for all, or B of them (CPU tensor or list). Default: drawn uniformly.
-            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
-                be made there: workers get copies of the main process's, which all give the same draws, and the same
-                again in every epoch.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker, a
+                :class:`~dsmix_aug.SeededGenerator` that was made there.
 
         Raises:
-            TypeError: If ``images`` is not a float or uint8 tensor, or ``labels`` not integer or not on the CPU.
-            ValueError: If a shape, a pixel value (on CPU tensors) or a label is out of its range, or a distortion
-                that may be drawn is not defined for the channels or the size of ``images``.
+            TypeError: If ``images`` is not a float or uint8 tensor, ``labels`` not integer or not on the CPU, or
+                ``generator`` no generator.
+            ValueError: If a shape, a pixel value (on CPU tensors) or a label is out of its range, a distortion that may
+                be drawn is not defined for the channels or the size of ``images``, or ``generator`` is on another
+                device or in a worker may be a copy.
         """
         _checks.check_images(images)
+        check_generator(generator)
         batch_size = len(images) if images.ndim == 4 else 1
         if labels is None:
             self._check_image_size(self, images)
@@ -366,6 +369,7 @@ class DistortionBank(Mapping[str, Distortion]):
             ['jpeg', 'white_noise']
         """
         _checks.check_images(images)
+        check_generator(generator)
         self._check_image_size(self, images)
         composition = Composition(self, num_distortions, level_probabilities)
         return [composition.draw(generator) for _ in range(len(images) if images.ndim == 4 else 1)]
@@ -447,9 +451,8 @@ class DistortionBank(Mapping[str, Distortion]):
         Args:
             images: (B, C, H, W) or (C, H, W), float in [0, 1] or uint8, on any device.
             labels: The classes to apply: one for all, or B of them (CPU tensor or list). Default: drawn uniformly.
-            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
-                be made there: workers get copies of the main process's, which all give the same draws, and the same
-                again in every epoch.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker, a
+                :class:`~dsmix_aug.SeededGenerator` that was made there.
 
         Returns:
             The distorted images, like ``images`` in shape, dtype and device, and their labels, int64 on the same

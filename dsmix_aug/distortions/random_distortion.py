@@ -111,9 +111,8 @@ class RandomDistortion(v2.Transform):
 
         Args:
             *inputs: Any structure with at least one image.
-            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
-                be made there: workers get copies of the main process's, which all give the same draws, and the same
-                again in every epoch.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker, a
+                :class:`~dsmix_aug.SeededGenerator` that was made there.
         """
         flat_inputs, spec = tree_flatten(inputs if len(inputs) > 1 else inputs[0])
         needed = self._needs_transform_list(flat_inputs)

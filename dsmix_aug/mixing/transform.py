@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import is_pure_tensor
 
 from dsmix_aug._checks import check_choice, check_integer, check_probability
+from dsmix_aug._generator import check_generator
 from dsmix_aug._tensors import to_device, wrap_like
 from dsmix_aug.maps._patch_error import mean_patch_error
 from dsmix_aug.maps.patch_grid import pixels_per_patch
@@ -164,9 +165,8 @@ class DSMix(v2.Transform):
 
         Args:
             *inputs: Images and labels, and what else belongs to the batch, in any structure.
-            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker it has to
-                be made there: workers get copies of the main process's, which all give the same draws, and the same
-                again in every epoch.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker, a
+                :class:`~dsmix_aug.SeededGenerator` that was made there.
         """
         sample = inputs if len(inputs) > 1 else inputs[0]
         leaves, spec = tree_flatten(sample)
@@ -254,6 +254,7 @@ class DSMix(v2.Transform):
         """
         images, references, maps = _sort(flat_inputs)
         check_images(images, references)
+        check_generator(generator)
         known_map = self._known_map(images[0], references, maps, given_map)
         batch_size, size = len(images[0]), (images[0].shape[-2], images[0].shape[-1])
         count = 1 if self.box == "batch" else batch_size

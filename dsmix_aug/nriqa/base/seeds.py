@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-import torch
+from dsmix_aug._generator import SeededGenerator
 
 
 def derive_seed(*parts: object) -> int:
@@ -13,6 +13,6 @@ def derive_seed(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def make_generator(*parts: object) -> torch.Generator:
+def make_generator(*parts: object) -> SeededGenerator:
     """Return a CPU generator seeded with :func:`derive_seed`."""
-    return torch.Generator().manual_seed(derive_seed(*parts))
+    return SeededGenerator(derive_seed(*parts))
