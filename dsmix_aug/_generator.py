@@ -73,6 +73,6 @@ def check_generator(generator: Any) -> None:
     if not isinstance(generator, SeededGenerator) or generator.process != os.getpid():
         raise ValueError(
             "generator: one that was made before the workers draws the same in each of them and in every epoch; leave "
-            "it out, as torch's own differs between workers, or make it in the worker: dsmix_aug.SeededGenerator(seed), "
+            "it out, as torch's own differs between workers, or make it there: dsmix_aug.SeededGenerator(seed), "
             "with torch.initial_seed() or the index of the sample for a seed"
         )

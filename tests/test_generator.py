@@ -88,7 +88,5 @@ class OnGPU(torch.Generator):
 
 
 def test_generators_of_other_devices():
-    with pytest.raises(
-        ValueError, match=r"generator should be on the CPU, where everything is drawn, got one on cuda:1"
-    ):
+    with pytest.raises(ValueError, match=r"generator should be on the CPU, where .* is drawn, got one on cuda:1"):
         DistortionBank()(PHOTOS, generator=OnGPU())
