@@ -29,14 +29,16 @@ MEASURED_PHOTOS = 24
 SMALLEST_MEAN = 1e-4
 
 
-def make_mixer(pretraining: Pretraining, config: Config, bank: DistortionBank, photos: Sequence[Path]) -> Mixer | None:
+def make_mixer(
+    pretraining: Pretraining, config: Config, bank: DistortionBank, class_means: Callable[[], Tensor]
+) -> Mixer | None:
     """Return the mixer of a pre-training's batches, or ``None`` where nothing is mixed.
 
     Args:
         pretraining: The pre-training.
         config: The run's config.
         bank: The distortions of the batches.
-        photos: Its pristine photos; some of them tell how strong each class is, where the weighting asks for it.
+        class_means: Returns :func:`mean_dsm_per_class`; called where the weighting asks how strong each class is.
     """
     if pretraining.mixing is None:
         return None
@@ -55,7 +57,7 @@ def make_mixer(pretraining: Pretraining, config: Config, bank: DistortionBank, p
     return CutAndPaste(
         mix,
         pretraining.shuffled_maps,
-        class_means=mean_dsm_per_class(config, bank, photos),
+        class_means=class_means(),
         annoyance=class_annoyance(bank) if weighting == "annoyance" else None,
         area_share=0.5 if weighting == "mass_and_area" else 0.0,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from dsmix_aug.nriqa.runs.networks import KIND, initial_weights, new_backbone
 from dsmix_aug.nriqa.runs.rows import Pretraining, pretrainings_of
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.batches import Batch, DistortedCrops
-from dsmix_aug.nriqa.stages.mixing import make_mixer
+from dsmix_aug.nriqa.stages.mixing import Mixer, make_mixer, mean_dsm_per_class
 from dsmix_aug.nriqa.stages.training import train
 
 
@@ -108,17 +109,18 @@ class PretrainObjective(nn.Module):
 
 def run_pretrain(run: Run) -> None:
     """Pre-train each backbone that a row uses, and write ``pretrain/NAME/backbone.safetensors``."""
+    class_means = functools.cache(functools.partial(mean_dsm_per_class, run.config, run.bank, run.photos.training))
     for name, pretraining in pretrainings_of(run.config).items():
         part = f"{PRETRAIN}/{name}"
         if run.is_finished(part):
             continue
         with run.part(part):
-            backbone = _pretrain(run, pretraining, part)
+            backbone = _pretrain(run, pretraining, class_means, part)
             if distributed.rank() == 0:
                 save_tensors(run.backbone_path(name), KIND, name, backbone.state_dict())
 
 
-def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
+def _pretrain(run: Run, pretraining: Pretraining, class_means: Callable[[], Tensor], part: str) -> Backbone:
     config = run.config
     backbone = new_backbone(config, initial_weights(config, pretraining))
     distillation = None
@@ -141,21 +143,20 @@ def _pretrain(run: Run, pretraining: Pretraining, part: str) -> Backbone:
         run.bank.opinion_scores if pretraining.opinions else None,
         config.opinion_weight,
     )
-    batches = make_batches(pretraining, config, run.bank, run.photos.training)
+    mixer = make_mixer(pretraining, config, run.bank, class_means)
+    batches = make_batches(config, run.bank, run.photos.training, mixer)
     train(objective, batches, config.pretrain, run, part)
     return backbone
 
 
-def make_batches(
-    pretraining: Pretraining, config: Config, bank: DistortionBank, photos: Sequence[Path]
-) -> DistortedCrops:
+def make_batches(config: Config, bank: DistortionBank, photos: Sequence[Path], mixer: Mixer | None) -> DistortedCrops:
     """Return the batches of a pre-training, by number; all pre-trainings of a config draw the same crops."""
     return DistortedCrops(
         photos,
         config.photo_side,
         config.pretrain,
         bank,
-        make_mixer(pretraining, config, bank, photos),
+        mixer,
         seed=derive_seed(config.seed, "pretrain", "batches"),
         estimated_share=config.estimated_share,
     )
