@@ -94,13 +94,10 @@ def _run_stage(parser: argparse.ArgumentParser, run: Run, stage: str) -> None:
         STAGES[stage](run)
     except FileNotFoundError as error:  # an earlier stage is missing
         parser.error(str(error))
+    except ChildProcessError as error:
+        parser.exit(1, f"\n{parser.prog}: stage {stage}: {error}; the same command goes on from here\n")
     except (ValueError, OSError, FloatingPointError) as error:
         parser.exit(1, f"\n{parser.prog}: stage {stage}: {error}\n")
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        reason = "a worker process was killed, perhaps for memory, which fewer --workers need less of"
-        parser.exit(1, f"\n{parser.prog}: stage {stage}: {reason}; the same command goes on from here\n")
 
 
 def _print_summary(run: Run, stages: Sequence[str]) -> None:

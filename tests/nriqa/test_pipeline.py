@@ -181,31 +181,40 @@ import os, signal
 from dsmix_aug.nriqa.command_line import run_pipeline
 from dsmix_aug.nriqa.stages.batches import DistortedCrops
 
-def end(self, number):
+draw = DistortedCrops._draw_crop
+
+def end(self, generator):
+    crop = draw(self, generator)
     if {dies}:
         os.kill(os.getpid(), signal.SIGKILL)
     raise FileNotFoundError("photos/cat.png: the file is missing")
 
-DistortedCrops.__getitem__ = end
+DistortedCrops._draw_crop = end
 run_pipeline("")
 """
 
 
-@pytest.mark.parametrize(
-    ("dies", "message"),
-    [
-        (True, "a worker process was killed, perhaps for memory, which fewer --workers need less of; the same command"),
-        (False, "photos/cat.png: the file is missing"),
-    ],
-)
-def test_what_happens_in_a_worker_is_a_line(tmp_path, dies, message):
-    script = tmp_path / "nriqa_pipeline.py"
+def last_line_of_bad_worker(folder, dies):
+    script = folder / "nriqa_pipeline.py"
     script.write_text(BAD_WORKER.format(dies=dies))
-    arguments = ["--preset", "smoke", "--out", str(tmp_path), "--workers", "1"]
+    arguments = ["--preset", "smoke", "--out", str(folder), "--workers", "1"]
     done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"stage dsm: {message}" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_killed_worker_is_a_line_that_names_the_photo(tmp_path):
+    line = last_line_of_bad_worker(tmp_path, dies=True)
+    reason = "stage dsm: a worker process was killed, perhaps for memory, which fewer --workers need less of, at "
+    found = re.search(f"{reason}(.+); the same command goes on from here$", line)
+    assert found, line
+    assert Path(found[1]).is_file()
+    assert Path(found[1]).suffix in (".png", ".jpg")
+
+
+def test_a_photo_that_a_worker_cannot_read_is_a_line(tmp_path):
+    assert last_line_of_bad_worker(tmp_path, dies=False).endswith("stage dsm: photos/cat.png: the file is missing")
 
 
 @pytest.mark.parametrize("backbone", ["resnet50", "vit_small_patch16_224"])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base.seeds import make_generator
@@ -31,6 +32,11 @@ class Batch(NamedTuple):
     references: Tensor
     labels: Tensor
     estimates: Tensor
+
+
+#: Of so many workers it is known at which photo they were when one was killed.
+MOST_WORKERS = 256
+NONE_YET = -1
 
 
 class DistortedCrops(Dataset[Batch]):
@@ -68,6 +74,7 @@ class DistortedCrops(Dataset[Batch]):
         self.mixer = mixer
         self.seed = seed
         self.estimated_size = round(estimated_share * self.batch_size)
+        self._last_photos = torch.full((MOST_WORKERS,), NONE_YET).share_memory_()  # of each worker
         self.distort_otherwise = EstimatedDistortions()
 
     def __getitem__(self, number: int) -> Batch:
@@ -97,5 +104,26 @@ class DistortedCrops(Dataset[Batch]):
 
     def _draw_crop(self, generator: torch.Generator) -> Tensor:
         number, flip = (int(torch.randint(limit, (), generator=generator)) for limit in (len(self.photos), 2))
+        worker = get_worker_info()
+        if worker is not None:
+            self._last_photos[worker.id % MOST_WORKERS] = number
         crop = random_crop(self.shrunk[self.photos[number]], self.crop_size, generator)
         return crop.flip(-1) if flip else crop
+
+    @contextmanager
+    def naming_photos(self) -> Iterator[None]:
+        """Turn the error of a worker that was killed into one that names the photos that workers were at.
+
+        Raises:
+            ChildProcessError: If a worker was killed.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            photos = [str(self.photos[number]) for number in self._last_photos.tolist() if number != NONE_YET]
+            raise ChildProcessError(
+                "a worker process was killed, perhaps for memory, which fewer --workers need less of, at "
+                f"{' or '.join(photos) or 'its start'}"
+            ) from error

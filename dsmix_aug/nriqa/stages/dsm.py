@@ -82,7 +82,8 @@ def run_dsm(run: Run) -> None:
             mixer=None,
             seed=derive_seed(config.seed, DSM, "batches"),
         )
-        train(DSMObjective(estimator, run.bank.num_classes), batches, config.dsm, run, DSM)
+        with batches.naming_photos():
+            train(DSMObjective(estimator, run.bank.num_classes), batches, config.dsm, run, DSM)
         if distributed.rank() == 0:
             estimator.save_pretrained(run.estimator_path)
             table = check_estimator(estimator, run)

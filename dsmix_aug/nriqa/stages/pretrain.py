@@ -145,7 +145,8 @@ def _pretrain(run: Run, pretraining: Pretraining, class_means: Callable[[], Tens
     )
     mixer = make_mixer(pretraining, config, run.bank, class_means)
     batches = make_batches(config, run.bank, run.photos.training, mixer)
-    train(objective, batches, config.pretrain, run, part)
+    with batches.naming_photos():
+        train(objective, batches, config.pretrain, run, part)
     return backbone
 
 
