@@ -12,3 +12,4 @@ required = "\n".join(
 )
 for name, version in re.findall(r"^([\w-]+)>=([\w.]+)$", required, re.MULTILINE):
     print(f"{name}=={version}.*" if version.count(".") < 2 else f"{name}=={version}")
+print("pyparsing<3.3")  # matplotlib of that time calls what later ones warn of

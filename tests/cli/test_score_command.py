@@ -131,9 +131,10 @@ def test_bad_working_sides(side, capsys):
 def test_scoring_imports_little(photos):
     code = f"""
 import sys
+import torch
+heavy = {{"torchvision", "timm", "torch._dynamo", "sympy", "scipy", "skimage", "pandas", "sklearn"}} - {{*sys.modules}}
 from dsmix_aug.cli.main import main
 assert main(["score", {str(photos)!r}]) == 0
-heavy = ("torchvision", "timm", "torch._dynamo", "sympy", "scipy", "skimage", "pandas", "sklearn")
 loaded = [name for name in heavy if name in sys.modules]
 assert not loaded, loaded
 """

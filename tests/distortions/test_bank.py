@@ -435,7 +435,7 @@ class _DistortedBatches:
         self.bank, self.photo = bank, photo
 
     def __call__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        generator = torch.Generator().manual_seed(1000 + indices[0])
+        generator = SeededGenerator(1000 + indices[0])
         return self.bank(self.photo.expand(len(indices), -1, -1, -1), generator=generator)
 
 
