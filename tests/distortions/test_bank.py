@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
-from dsmix_aug import DistortionBank, RandomDistortion
+from dsmix_aug import DistortionBank, RandomDistortion, SeededGenerator
 from dsmix_aug.distortions import BEYOND, KADID_10K, Distortion, DistortionParams, per_sample, register
 
 IDENTITIES = {("gaussian_blur", 1), ("motion_blur", 1), ("color_saturation_lab", 1), ("mean_shift", 3)}
