@@ -30,7 +30,7 @@ class SeededGenerator(torch.Generator):
 
     Example:
         >>> from dsmix_aug import DistortionBank, SeededGenerator
-        >>> params = [DistortionBank().make_params(torch.rand(4, 3, 32, 32), generator=SeededGenerator(7, epoch, 0))
+        >>> params = [DistortionBank().make_params(torch.rand(4, 3, 64, 64), generator=SeededGenerator(7, epoch, 0))
         ...           for epoch in (0, 0, 1)]
         >>> params[0] == params[1], params[0] == params[2]
         (True, False)

@@ -1,4 +1,7 @@
-"""Export the quality model: one file that runs without this package, for batches of any length of one image size."""
+"""Export the quality model: one file that runs without this package, for batches of any length of one image size.
+
+PyTorch 2.6 cannot do it.
+"""
 
 import argparse
 from pathlib import Path
@@ -8,7 +11,7 @@ import torch
 from dsmix_aug import QualityModel
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path", type=Path, nargs="?", default=Path("quality_model.pt2"), help="what to write")
     parser.add_argument("--size", type=int, nargs=2, default=(384, 512), metavar=("H", "W"), help="size of the images")
     parser.add_argument("--onnx", action="store_true", help="write ONNX instead; needs onnx and onnxscript")

@@ -6,6 +6,7 @@ Both are means over the last quarter of the steps, whose batches are made again.
 """
 
 import argparse
+import functools
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.datasets import load_photos
 from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS
+from dsmix_aug.nriqa.stages.mixing import make_mixer, mean_dsm_per_class
 from dsmix_aug.nriqa.stages.pretrain import make_batches
 
 
@@ -27,11 +29,13 @@ def main() -> None:
     run = RunFolder(args.run)
     config, bank, loop = run.config, DistortionBank(), run.config.pretrain
     photos = load_photos(config.photos, config.smallest_photo).training
+    class_means = functools.cache(functools.partial(mean_dsm_per_class, config, bank, photos))
     last_quarter = range(loop.steps * 3 // 4, loop.steps)
     for name in args.pretrainings:
         log = run.log(f"pretrain/{name}")
         loss = sum(log[step]["classes"] for step in last_quarter) / len(last_quarter)
-        batches = make_batches(PRETRAININGS[name], config, bank, photos)
+        mixer = make_mixer(PRETRAININGS[name], config, bank, class_means)
+        batches = make_batches(config, bank, photos, mixer)
         numbers = [step * loop.shards + shard for step in last_quarter for shard in range(loop.shards)]
         entropies = torch.stack([torch.special.entr(batches[number].labels).sum(1).mean() for number in numbers])
         entropy = float(entropies.mean())

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 
+from dsmix_aug._generator import SeededGenerator
 from dsmix_aug.cli._types import opinion
 from dsmix_aug.distortions import DistortionBank, DistortionParams
 from dsmix_aug.nriqa.base.seeds import derive_seed, make_generator
@@ -91,14 +92,14 @@ class Plan:
 
     def _single(self, stem: str, name: str, level: int) -> PlannedImage:
         seed = derive_seed(self.seed, stem, name, level)
-        draws = self.bank[name].draw(torch.Generator().manual_seed(seed))
+        draws = self.bank[name].draw(SeededGenerator(seed))
         file = f"images/{stem}-{name}-{level}{self.suffix}"
         return PlannedImage(file, seed, (DistortionParams(name, level, draws),))
 
     def _composed(self, stem: str, number: int) -> PlannedImage:
         assert self.compose is not None
         seed = derive_seed(self.seed, stem, "composed", number)
-        generator = torch.Generator().manual_seed(seed)
+        generator = SeededGenerator(seed)
         (steps,) = self.bank.make_composed_params(_ANY_PHOTO, self.compose, generator=generator)
         return PlannedImage(f"images/{stem}-composed-{number}{self.suffix}", seed, steps)
 

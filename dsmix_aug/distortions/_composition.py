@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from dsmix_aug.distortions import _checks
+from dsmix_aug.distortions._fields import draw_uniforms
 from dsmix_aug.distortions._params import DistortionParams
 
 if TYPE_CHECKING:
@@ -37,15 +39,16 @@ class Composition:
     ) -> None:
         self.bank = bank
         weights = _check_level_probabilities(level_probabilities, bank.levels)
-        self.level_weights: dict[str, Tensor] = {}
+        self.level_shares: dict[str, list[float]] = {}  # of each level and those before it; the last one is 1
         for name, distortion in bank.items():
             moving = [
                 0.0 if level in distortion.identity_levels else weight
                 for level, weight in zip(bank.levels, weights, strict=True)
             ]
             if any(moving):
-                self.level_weights[name] = torch.tensor(moving, dtype=torch.float64, device="cpu")
-        drawable = ([name for name in names if name in self.level_weights] for names in bank.families.values())
+                total = sum(moving)
+                self.level_shares[name] = [share / total for share in accumulate(moving)]
+        drawable = ([name for name in names if name in self.level_shares] for names in bank.families.values())
         self.families = [names for names in drawable if names]
         self.low, self.high = _check_num_distortions(num_distortions, len(self.families))
 
@@ -57,7 +60,9 @@ class Composition:
 
     def _draw_one(self, family: Sequence[str], generator: torch.Generator | None) -> DistortionParams:
         name = family[_randint(0, len(family), generator)]
-        level = self.bank.levels[int(torch.multinomial(self.level_weights[name], 1, generator=generator))]
+        # Not torch.multinomial, whose draws differ between versions and builds of torch.
+        (uniform,) = draw_uniforms((1,), generator)
+        level = self.bank.levels[bisect_right(self.level_shares[name], uniform)]
         return DistortionParams(name, level, self.bank[name].draw(generator))
 
 

@@ -42,7 +42,10 @@ def run_command(*arguments, stdin=b""):
     return process.returncode, out.decode(), err.decode()
 
 
-def read_files(folder):
-    """Return the bytes of each file below a folder, by its path, but for the lock, which names a process."""
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != ".lock"]
+def read_files(folder, ignored=".lock"):
+    """Return the bytes of each file below a folder, by its path, but for the lock, which names a process.
+
+    Or but for others that have ``ignored`` in their name.
+    """
+    files = [path for path in Path(folder).rglob("*") if ignored not in path.name and path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -132,7 +132,9 @@ def test_scoring_imports_little(photos):
     code = f"""
 import sys
 import torch
-heavy = {{"torchvision", "timm", "torch._dynamo", "sympy", "scipy", "skimage", "pandas", "sklearn"}} - {{*sys.modules}}
+heavy = {{"torchvision", "timm", "torch._dynamo", "scipy", "skimage", "pandas", "sklearn"}}
+if torch.__version__ >= (2, 7):  # before, a network on the meta device took it
+    heavy.add("sympy")
 from dsmix_aug.cli.main import main
 assert main(["score", {str(photos)!r}]) == 0
 loaded = [name for name in heavy if name in sys.modules]

@@ -89,10 +89,10 @@ def test_of_compositions(generator):
     assert [[(step.type, step.level) for step in steps] for steps in drawn] == [
         [],
         [],
-        [("white_noise_color", 3), ("mean_shift", 4)],
-        [],
-        [],
-        [("color_shift", 3), ("white_noise_color", 5), ("lens_blur", 5), ("high_sharpen", 3)],
+        [("white_noise_color", 4), ("brighten", 5)],
+        [("jpeg2000", 3), ("white_noise_color", 3), ("color_block", 4)],
+        [("lens_blur", 3)],
+        [("mean_shift", 5), ("impulse_noise", 4), ("color_shift", 1)],
     ]
 
 
