@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 pipeline: $(VENV)/.installed-examples
 	$(BIN)/python examples/nriqa_pipeline.py
 
-# Two processes of one thread each: the tests are many and small. Those that share a long run are in one process.
-PARALLEL := -n 2 --dist loadgroup
+# Two processes of one thread each: the tests are many and small. Those of a file share what takes long to make, in one process.
+PARALLEL := -n 2 --dist loadfile
 
 test: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)

@@ -34,8 +34,7 @@ from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages.dsm import run_dsm
 from dsmix_aug.nriqa.stages.pretrain import run_pretrain
 
-# One worker of pytest-xdist has them all, so that the run that they share is made once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAIN_ROWS = [
