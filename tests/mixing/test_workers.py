@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, default_collate
 
-from dsmix_aug import DistortionBank, DSMix, RandomDistortion, Reference, SeededGenerator
+from dsmix_aug import DistortionBank, DSMix, RandomDistortion, Reference, SeededGenerator, _generator
 
 
 class OwnGenerator:
@@ -73,23 +73,9 @@ def draw_from(name, photos, generator):
     return DSMix(num_classes=2)(photos, torch.tensor([0, 1]), Reference(photos), generator=generator)
 
 
-class Copied:
-    """A collate function whose generator was made before the workers."""
-
-    def __init__(self, name, generator):
-        self.name, self.generator = name, generator
-
-    def __call__(self, numbers):
-        return draw_from(self.name, torch.rand(len(numbers), 3, 32, 32), self.generator)
-
-
-def make_one_here(numbers):
-    return draw_from("bank", torch.rand(len(numbers), 3, 32, 32), torch.Generator().manual_seed(0))
-
-
-def name_the_default(numbers):
-    draw_from("bank", torch.rand(len(numbers), 3, 32, 32), torch.default_generator)
-    return "drawn"
+NAMES = ("bank", "composed", "one type", "RandomDistortion", "DSMix")
+PHOTOS = torch.rand(2, 3, 32, 32)
+REFUSAL = r"generator: one that was made before the workers draws the same .*dsmix_aug.SeededGenerator\(seed\)"
 
 
 def load(collate):
@@ -100,20 +86,50 @@ def load(collate):
         return list(loader)
 
 
-REFUSAL = r"generator: one that was made before the workers draws the same .*dsmix_aug.SeededGenerator\(seed\)"
-
-
-@pytest.mark.parametrize("make", [torch.Generator, lambda: SeededGenerator(7)], ids=["torch's", "seeded"])
-@pytest.mark.parametrize("name", ["bank", "composed", "one type", "RandomDistortion", "DSMix"])
-def test_a_copy_is_refused_in_a_worker(name, make):
+def test_a_copy_is_refused_in_a_worker():
+    own = torch.Generator().manual_seed(7)
     with pytest.raises(ValueError, match=REFUSAL):
-        load(Copied(name, make()))
+        load(lambda numbers: draw_from("bank", PHOTOS, own))
 
 
-def test_what_cannot_be_told_from_a_copy_is_refused():
-    with pytest.raises(ValueError, match=REFUSAL):
-        load(make_one_here)
+@pytest.mark.parametrize("make", [lambda: torch.default_generator, lambda: SeededGenerator(7)])
+def test_what_draws_apart_is_accepted_in_a_worker(make):
+    (labels,) = load(lambda numbers: draw_from("bank", PHOTOS, make())[1])
+    assert labels.shape == (2,)
 
 
-def test_the_default_generator_may_be_named():
-    assert load(name_the_default) == ["drawn"]
+@pytest.fixture
+def as_in_a_worker(monkeypatch):
+    """After an error in a real one, torch waits 5 s for it to end."""
+    monkeypatch.setattr(_generator, "get_worker_info", lambda: "that of a worker")
+
+
+@pytest.mark.usefixtures("as_in_a_worker")
+@pytest.mark.parametrize("name", NAMES)
+class TestInAWorker:
+    def test_a_copy_is_refused(self, name):
+        before = torch.get_rng_state()
+        with pytest.raises(ValueError, match=REFUSAL):
+            draw_from(name, PHOTOS, torch.Generator())
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_a_seeded_generator_of_another_process_is_refused(self, name):
+        copied = SeededGenerator(7)
+        copied.process += 1
+        with pytest.raises(ValueError, match=REFUSAL):
+            draw_from(name, PHOTOS, copied)
+
+    def test_a_seeded_generator_of_this_process_is_used(self, name):
+        first, second = SeededGenerator(7), SeededGenerator(7)
+        draw_from(name, PHOTOS, first)
+        draw_from(name, PHOTOS, second)
+        assert torch.equal(first.get_state(), second.get_state())
+        assert not torch.equal(first.get_state(), SeededGenerator(7).get_state()) or name == "one type"  # draws nothing
+
+    def test_the_global_generator_may_be_named(self, name):
+        draw_from(name, PHOTOS, torch.default_generator)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outside_of_workers_every_generator_is_accepted(name):
+    draw_from(name, PHOTOS, torch.Generator())
