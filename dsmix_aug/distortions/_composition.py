@@ -46,8 +46,8 @@ class Composition:
                 for level, weight in zip(bank.levels, weights, strict=True)
             ]
             if any(moving):
-                total = sum(moving)
-                self.level_shares[name] = [share / total for share in accumulate(moving)]
+                sums = list(accumulate(moving))
+                self.level_shares[name] = [share / sums[-1] for share in sums]
         drawable = ([name for name in names if name in self.level_shares] for names in bank.families.values())
         self.families = [names for names in drawable if names]
         self.low, self.high = _check_num_distortions(num_distortions, len(self.families))

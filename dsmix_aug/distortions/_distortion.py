@@ -156,8 +156,10 @@ class Distortion(ABC):
             A new tensor of the shape, dtype and device of ``images``.
 
         Raises:
-            TypeError: If ``images`` is not a float or uint8 tensor, or ``level`` not integer.
-            ValueError: If a shape, a pixel value (on CPU tensors) or a level is out of its range.
+            TypeError: If ``images`` is not a float or uint8 tensor, ``level`` not integer, or ``generator`` no
+                generator.
+            ValueError: If a shape, a pixel value (on CPU tensors) or a level is out of its range, or ``generator`` is
+                on another device or in a worker may be a copy.
         """
         _checks.check_images(images)
         check_generator(generator)

@@ -351,15 +351,17 @@ class DistortionBank(Mapping[str, Distortion]):
             num_distortions: How many, or the least and the most of them, drawn uniformly. A sample of 0 is pristine.
             level_probabilities: How often each of the bank's levels is drawn, relative to each other. Default: equally.
                 Levels that leave the image as it is are not drawn, nor types that have no other.
-            generator: A CPU generator to draw from instead of torch's global one.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker, a
+                :class:`~dsmix_aug.SeededGenerator` that was made there.
 
         Returns:
             A tuple of :class:`DistortionParams` for each sample, in the order of application.
 
         Raises:
-            TypeError: If ``images`` is not a float or uint8 tensor, or a setting is of another type.
-            ValueError: If a shape or a pixel value (on CPU tensors) is wrong, a setting is out of its range, or a
-                distortion of the bank is not defined for the channels or the size of ``images``.
+            TypeError: If ``images`` is not a float or uint8 tensor, or another argument is of another type.
+            ValueError: If a shape or a pixel value (on CPU tensors) is wrong, a setting is out of its range, a
+                distortion of the bank is not defined for the channels or the size of ``images``, or ``generator`` is on
+                another device or in a worker may be a copy.
 
         Example:
             >>> import torch

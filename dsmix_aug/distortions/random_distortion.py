@@ -47,7 +47,8 @@ class RandomDistortion(v2.Transform):
         ValueError: If ``p`` is not in [0, 1], another setting is out of its range, or samples may be left alone and
             labelled but ``bank`` has no pristine class; on a call, if images differ in batch size, are out of their
             range, or have channels or a size that a distortion of ``bank`` is not defined for (whether it is drawn or
-            not: 1 channel and less than 48 px in the default bank).
+            not: 1 channel and less than 48 px in the default bank), or if ``generator`` is on another device or in a
+            worker may be a copy.
 
     Example:
         >>> import torch

@@ -96,8 +96,9 @@ class DSMix(v2.Transform):
     Raises:
         TypeError: If a setting has the wrong type; on a call, if a dtype is not supported.
         ValueError: If a setting is out of range; on a call, if the sample holds PIL images, videos, bounding boxes,
-            keypoints or masks, shapes, devices or values do not fit, or there is no map. Before anything is drawn, but
-            for what ``estimator`` returns, which is called only if a box is cut.
+            keypoints or masks, shapes, devices or values do not fit, there is no map, or ``generator`` is on another
+            device or in a worker may be a copy. Before anything is drawn, but for what ``estimator`` returns, which is
+            called only if a box is cut.
 
     Source: Shi, Gao, Peng, Qin, "DSMix", ECCV 2024, for the idea; the formulas are ours. Boxes: Yun et al., "CutMix",
     ICCV 2019.
@@ -240,7 +241,8 @@ class DSMix(v2.Transform):
 
         Args:
             flat_inputs: The batch's images, and its ``Reference`` and ``SensitivityMap`` where there are any.
-            generator: A CPU generator to draw from instead of torch's global one.
+            generator: A CPU generator to draw from instead of torch's global one. In a ``DataLoader`` worker, a
+                :class:`~dsmix_aug.SeededGenerator` that was made there.
             given_map: The map that ``map_getter`` returned, where there is one; it comes before all others.
 
         Returns:
@@ -249,8 +251,9 @@ class DSMix(v2.Transform):
             the maps' device, the weight of each sample's own label.
 
         Raises:
-            TypeError: If a dtype is not supported.
-            ValueError: If shapes, devices or values do not fit, or there is no map.
+            TypeError: If a dtype is not supported, or ``generator`` is no generator.
+            ValueError: If shapes, devices or values do not fit, there is no map, or ``generator`` is on another device
+                or in a worker may be a copy.
         """
         images, references, maps = _sort(flat_inputs)
         check_images(images, references)
