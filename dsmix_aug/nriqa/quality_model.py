@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dsmix_aug._checks import check_integer, check_network_input
-from dsmix_aug.nriqa.base.devices import check_device, is_fast_in_bfloat16
+from dsmix_aug.nriqa.base.devices import bfloat16_autocast, check_device
 from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import pool_features, pool_photo
@@ -140,8 +140,7 @@ class QualityModel(nn.Module):
         return self._score(pool_features, images)
 
     def _score(self, pool: Callable[..., Tensor], images: Tensor) -> Tensor:
-        autocast = self.autocast and is_fast_in_bfloat16(images.device)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
+        with bfloat16_autocast(images.device, self.autocast):
             pooled = [pool(network, images, self.row.last_layer_only) for network in self._networks_for_inference()]
         with torch.autocast(images.device.type, enabled=False):  # a score needs more than the 8 bits of bfloat16
             return self.probe(torch.cat(pooled, dim=1).to(self.probe.intercept.dtype))

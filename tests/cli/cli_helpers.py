@@ -42,10 +42,11 @@ def run_command(*arguments, stdin=b""):
     return process.returncode, out.decode(), err.decode()
 
 
-def read_files(folder, ignored=".lock"):
-    """Return the bytes of each file below a folder, by its path, but for the lock, which names a process.
+def read_files(folder, *ignored):
+    """Return the bytes of each file below a folder, by its path.
 
-    Or but for others that have ``ignored`` in their name.
+    But for the lock, which names a process, and for files that have a word of ``ignored`` in their name.
     """
-    files = [path for path in Path(folder).rglob("*") if ignored not in path.name and path.is_file()]
+    words = (".lock", *ignored)
+    files = [path for path in Path(folder).rglob("*") if not any(w in path.name for w in words) and path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

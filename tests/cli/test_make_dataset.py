@@ -184,8 +184,7 @@ def end_at_every_write(photos: str, folder: Path) -> None:
                 print(ended)
                 return
             assert code == (130 if ended_by == "SIGINT" else -signal.Signals[ended_by])
-            left = read_files(out, ignored=".tmp.")  # which a worker that still ends may take away
-            left.pop(".lock", None)
+            left = read_files(out, ".tmp.")  # which a worker that still ends may take away
             assert left.items() <= whole.items()
             assert "scores.csv" not in left
             assert run_forked(*arguments, out) == 0

@@ -37,3 +37,9 @@ def is_fast_in_bfloat16(name: str | torch.device) -> bool:
     if device.type == "cpu":
         return torch.backends.cpu.get_cpu_capability() == "AVX512"
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def bfloat16_autocast(device: str | torch.device, wanted: bool) -> torch.autocast:
+    """Return bfloat16 autocast for a device, which does nothing unless it is wanted and fast there."""
+    enabled = wanted and is_fast_in_bfloat16(device)
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled)

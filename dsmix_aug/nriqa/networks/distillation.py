@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dsmix_aug.nriqa.base.devices import is_fast_in_bfloat16
+from dsmix_aug.nriqa.base.devices import bfloat16_autocast
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import mean_and_deviation
 
@@ -58,8 +58,7 @@ class Distillation(nn.Module):
             images: (B, 3, H, W), float in [0, 1].
             maps: The student's feature maps of them.
         """
-        autocast = self.autocast and is_fast_in_bfloat16(images.device)
-        with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
+        with torch.no_grad(), bfloat16_autocast(images.device, self.autocast):
             targets = self._teacher[0](images)
         losses = []
         for own, target, projection in zip(maps[-self.count :], targets[-self.count :], self.projections, strict=True):

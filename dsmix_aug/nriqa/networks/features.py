@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dsmix_aug._progress import track
 from dsmix_aug._resize import interpolate
-from dsmix_aug.nriqa.base.devices import is_fast_in_bfloat16
+from dsmix_aug.nriqa.base.devices import bfloat16_autocast, is_fast_in_bfloat16
 from dsmix_aug.nriqa.base.files import fingerprint, load_tensors, save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.row import Row
@@ -157,8 +157,7 @@ def extract_features(
     """
     rows = []
     backbone = backbone.folded()
-    autocast = autocast and is_fast_in_bfloat16(device)
-    with torch.no_grad(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=autocast):
+    with torch.no_grad(), bfloat16_autocast(device, autocast):
         for batch in photo_batches(images, title):
             rows.append(pool_features(backbone, to_float(batch.to(device))).cpu().numpy())
     return np.concatenate(rows)
@@ -190,8 +189,8 @@ def cached_features(
 
     A damaged file is extracted again, with a warning.
     """
-    autocast = autocast and is_fast_in_bfloat16(device)
-    name = fingerprint(weights_fingerprint(backbone), data_key, autocast, *SCALES)
+    rounded = autocast and is_fast_in_bfloat16(device)
+    name = fingerprint(weights_fingerprint(backbone), data_key, rounded, *SCALES)
     path = folder / f"{name}.safetensors"
     if path.is_file():
         try:

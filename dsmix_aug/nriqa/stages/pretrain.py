@@ -109,7 +109,11 @@ class PretrainObjective(nn.Module):
 
 def run_pretrain(run: Run) -> None:
     """Pre-train each backbone that a row uses, and write ``pretrain/NAME/backbone.safetensors``."""
-    class_means = functools.cache(functools.partial(mean_dsm_per_class, run.config, run.bank, run.photos.training))
+
+    @functools.cache  # the same for all, and measured only if one needs it
+    def class_means() -> Tensor:
+        return mean_dsm_per_class(run.config, run.bank, run.photos.training)
+
     for name, pretraining in pretrainings_of(run.config).items():
         part = f"{PRETRAIN}/{name}"
         if run.is_finished(part):

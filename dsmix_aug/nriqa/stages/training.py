@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from dsmix_aug._progress import Progress
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.devices import is_fast_in_bfloat16
+from dsmix_aug.nriqa.base.devices import bfloat16_autocast
 from dsmix_aug.nriqa.base.files import write_text
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.runs.config import LoopConfig
@@ -119,8 +119,7 @@ def _next_batch(loader: Iterator[Batch]) -> Batch:
 
 def _backward(replica: nn.Module, batch: Batch, run: Run, loop: LoopConfig) -> dict[str, Tensor]:
     on_device = Batch(*(tensor.to(run.device, non_blocking=True) for tensor in batch))
-    autocast = loop.autocast and is_fast_in_bfloat16(run.device)
-    with torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=autocast):
+    with bfloat16_autocast(run.device, loop.autocast):
         losses = replica(on_device)
     total = torch.stack(list(losses.values())).sum()
     own_shards = loop.shards // distributed.world_size()  # gradients of processes are averaged
