@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import os
 
 import torch
@@ -10,6 +11,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from dsmix_aug.nriqa.base.devices import check_device
+
+#: Seconds that leaving the others may take, which is a matter of milliseconds.
+LEAVING_TIMEOUT = 60
 
 
 def start(device: str) -> str:
@@ -63,4 +67,7 @@ def average(values: Tensor) -> Tensor:
 def _leave() -> None:
     # Gloo's threads may still hold tensors: freed while the interpreter shuts down, they abort the process.
     if dist.is_initialized():
+        # With PyTorch 2.6 a process that had done all its work was once seen to wait here for ever.
+        faulthandler.dump_traceback_later(LEAVING_TIMEOUT, exit=True)
         dist.destroy_process_group()
+        faulthandler.cancel_dump_traceback_later()

@@ -277,6 +277,31 @@ def test_one_of_two_processes_is_killed_and_both_go_on_to_the_same_numbers(tmp_p
         assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+LEAVING = """
+import torch.distributed as dist
+from dsmix_aug.nriqa.base import distributed
+import time
+dist.destroy_process_group = lambda: time.sleep(600)
+distributed.LEAVING_TIMEOUT = 2
+distributed.start("cpu")
+print("all done")
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_leave_the_others_ends_and_says_where_it_was():
+    """It waited for ever once."""
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    command = [sys.executable, "-c", LEAVING]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **alone}, timeout=300, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == "all done\n"
+    assert "distributed.py" in done.stderr
+    assert "in _leave" in done.stderr
+
+
 class Unreadable(Noise):
     """A photo of the first batch cannot be read."""
 
