@@ -39,7 +39,7 @@ class Study(NamedTuple):
     remark: str = ""
 
 
-DSM_ROWS = ("dsmix_opinions", "dsmix_annoyance", "dsmix_mass_and_area")
+DSM_ROWS = ("dsmix_opinions", "dsmix_annoyance", "dsmix_mass_and_area", "dsmix_like_scores")
 STUDIES = {
     "ablation": Study("ablation", (10, 11, 12, 13, 14), (*MAIN_ROWS, *BESIDE_TEACHER, "teacher"), True, PAIRS),
     "dsm": Study(

@@ -42,7 +42,7 @@ class Distillation(nn.Module):
         autocast: bool = False,
     ) -> None:
         super().__init__()
-        self._teacher = (teacher,)  # in a tuple, where nn.Module does not look for submodules
+        self._teacher = (teacher.folded(),)  # in a tuple, where nn.Module does not look for submodules
         self.weight = weight
         self.autocast = autocast
         self.count = 1 if distilled_maps == "last" else min(len(channels), len(teacher.channels))
@@ -51,22 +51,23 @@ class Distillation(nn.Module):
             nn.Identity() if own == other else nn.Linear(own, other, bias=False) for own, other in widths
         )
 
-    def forward(self, images: Tensor, maps: list[Tensor]) -> Tensor:
+    def forward(self, images: Tensor, pooled: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Return the weighted loss.
 
         Args:
             images: (B, 3, H, W), float in [0, 1].
-            maps: The student's feature maps of them.
+            pooled: The student's feature maps of them, after :func:`pool_maps`.
         """
         with torch.no_grad(), bfloat16_autocast(images.device, self.autocast):
-            targets = self._teacher[0](images)
+            targets = self._teacher[0](images)[-self.count :]
         losses = []
-        for own, target, projection in zip(maps[-self.count :], targets[-self.count :], self.projections, strict=True):
+        for own, target, projection in zip(pooled[-self.count :], targets, self.projections, strict=True):
             count = 1 if target.shape[2:].numel() == 1 else 2
-            for seen, wanted in zip(_pool(own)[:count], _pool(target)[:count], strict=True):
+            for seen, wanted in zip(own[:count], pool_maps([target])[0][:count], strict=True):
                 losses.append((1 - F.cosine_similarity(projection(seen), wanted)).mean())
         return self.weight * torch.stack(losses).mean()
 
 
-def _pool(features: Tensor) -> tuple[Tensor, Tensor]:
-    return mean_and_deviation(features, smallest_variance=1e-6)
+def pool_maps(maps: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Return mean and standard deviation of each feature map (B, C, h, w): (B, C) each, of small gradient if flat."""
+    return [mean_and_deviation(features, smallest_variance=1e-6) for features in maps]

@@ -16,35 +16,37 @@ WEIGHTINGS = {
 }
 
 
-def explain_row(row: Row, has_teacher: bool) -> str:
+def explain_row(row: Row, distils: bool) -> str:
     """Return what features a row has, in words.
 
     Args:
         row: The row.
-        has_teacher: Whether the run has a teacher, which pre-training keeps the backbone close to.
+        distils: Whether the run's pre-trainings keep the backbone's features close to a teacher's.
 
     Example:
         >>> from dsmix_aug.nriqa.runs.rows import ROWS
-        >>> explain_row(ROWS["teacher_and_cutmix"], has_teacher=False)
+        >>> explain_row(ROWS["teacher_and_cutmix"], distils=False)
         'features of the teacher, as ImageNet trained it; and of a backbone trained to name the distortions of mixed
         images, whose labels are weighted by area'
     """
     layers = "the last feature map" if row.last_layer_only else "features"
-    return f"{layers} of " + "; and of ".join(_explain_network(name, has_teacher) for name in row.networks)
+    return f"{layers} of " + "; and of ".join(_explain_network(name, distils) for name in row.networks)
 
 
-def _explain_network(name: str, has_teacher: bool) -> str:
+def _explain_network(name: str, distils: bool) -> str:
     if name in PRETRAININGS:
-        return _explain_pretraining(PRETRAININGS[name], has_teacher)
+        return _explain_pretraining(PRETRAININGS[name], distils)
     if name == "random":
         return "a backbone with random weights"
     return "the teacher, as ImageNet trained it" if name == "teacher" else f"{name}, as ImageNet trained it"
 
 
-def _explain_pretraining(pretraining: Pretraining, has_teacher: bool) -> str:
+def _explain_pretraining(pretraining: Pretraining, distils: bool) -> str:
     parts = [f"a backbone trained to name the distortions {MIXINGS.get(pretraining.mixing or '', 'of images')}"]
     if pretraining.weighting in WEIGHTINGS:
         parts[0] = parts[0].replace("by the DSM", WEIGHTINGS[pretraining.weighting])
+    if pretraining.like_scores:
+        parts.append("each with one of like score")
     if pretraining.shuffled_maps:
         parts.append("with the map of another image (a control)")
     if pretraining.opinions:
@@ -53,6 +55,6 @@ def _explain_pretraining(pretraining: Pretraining, has_teacher: bool) -> str:
         parts.append("and to predict the DSM")
     if pretraining.from_scratch:
         parts.append("from random weights")
-    if pretraining.distill and has_teacher:
+    if pretraining.distill and distils:
         parts.append("while its features stay close to the teacher's")
     return ", ".join(parts)

@@ -100,9 +100,8 @@ def _result_table(results: list[_Result]) -> str:
 
 def _explanations(run: Run) -> str:
     """Return what each row is."""
-    has_teacher = run.config.teacher != "none"
     lines = "".join(
-        f'<tr><th scope="row">{escape(row.title)}</th><td>{escape(explain_row(row, has_teacher))}</td></tr>'
+        f'<tr><th scope="row">{escape(row.title)}</th><td>{escape(explain_row(row, run.config.distils))}</td></tr>'
         for row in run.rows.values()
     )
     return f"<div class='words'>{_table('What the rows are', ('row', 'what it is'), lines)}</div>"

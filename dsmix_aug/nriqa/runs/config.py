@@ -110,7 +110,7 @@ class Config:
         estimated_share: Share of each pre-training batch, up to a half, of distortions that KADID-10k did not
             ask about, as cameras and the web make them, with an estimate of their opinion for a target.
         distilled_maps: Which of the backbone's feature maps are held to the teacher's: ``"last"`` or ``"all"``.
-        distillation_weight: Weight of the distillation loss relative to the class loss.
+        distillation_weight: Weight of the distillation loss relative to the class loss; 0: nothing is distilled.
         opinion_weight: Weight of the squared error of the opinion, in the rows that have a head for it.
         dsm_weight: Weight of the DSM loss, in the rows that have a head for it.
         trained_share: Interpolation between the initial (0) and the pre-trained (1) weights, only in the rows with
@@ -183,6 +183,11 @@ class Config:
                     f"{name} should be at least {smallest} px (what the distortions and patch_size need) and at most "
                     f"photo_side ({self.photo_side} px), got {side}"
                 )
+
+    @property
+    def distils(self) -> bool:
+        """Whether pre-training keeps the backbone's features close to a teacher's."""
+        return self.teacher != "none" and self.distillation_weight > 0
 
     @property
     def smallest_photo(self) -> int:

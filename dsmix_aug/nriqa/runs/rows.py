@@ -18,6 +18,7 @@ class Pretraining:
         mixing: ``"dsmix"``: :class:`~dsmix_aug.DSMix` with the config's weighting; ``"cutmix"``: the same boxes with
             labels weighted by area; ``"mixup"``: ``v2.MixUp``; ``None``: nothing is mixed.
         weighting: Weighting of labels under ``"dsmix"``; ``None``: the config's.
+        like_scores: Whether images are mixed with those whose classes have opinions like their own, instead of any.
         shuffled_maps: Whether each sample's labels are weighted by another sample's map: the control that shows
             whether it is the map that matters.
         distill: Whether the teacher's features are distilled.
@@ -30,6 +31,7 @@ class Pretraining:
     title: str
     mixing: Literal["dsmix", "cutmix", "mixup"] | None = None
     weighting: Weighting | None = None
+    like_scores: bool = False
     shuffled_maps: bool = False
     opinions: bool = False
     distill: bool = True
@@ -69,6 +71,16 @@ PRETRAININGS = {
         weighting="mass_and_area",
         shuffled_maps=True,
     ),
+    "dsmix_like_scores": Pretraining(
+        "DSMix of images of like scores, opinions", mixing="dsmix", opinions=True, like_scores=True
+    ),
+    "dsmix_like_scores_shuffled": Pretraining(
+        "DSMix of images of like scores, opinions, another sample's map",
+        mixing="dsmix",
+        opinions=True,
+        like_scores=True,
+        shuffled_maps=True,
+    ),
     "no_mixing_undistilled": Pretraining("no mixing, no distillation", distill=False),
     "cutmix_undistilled": Pretraining("CutMix, no distillation", mixing="cutmix", distill=False),
     "dsmix_undistilled": Pretraining("DSMix, no distillation", mixing="dsmix", distill=False),
@@ -93,7 +105,7 @@ ROWS = {
 }
 
 
-#: The rows that ask whether it is the DSM that matters; each weighting comes with its control.
+#: The rows that ask whether it is the DSM that matters; each kind of DSMix comes with its control.
 DSM_STUDY_ROWS = (
     "teacher",
     "no_mixing_opinions",
@@ -104,6 +116,8 @@ DSM_STUDY_ROWS = (
     "dsmix_annoyance_shuffled",
     "dsmix_mass_and_area",
     "dsmix_mass_and_area_shuffled",
+    "dsmix_like_scores",
+    "dsmix_like_scores_shuffled",
 )
 
 
@@ -130,9 +144,8 @@ def rows_of(config: Config) -> dict[str, Row]:
 def pretrainings_of(config: Config) -> dict[str, Pretraining]:
     """Return the pre-trainings that the config's rows need, by name, each once."""
     names = dict.fromkeys(network for row in rows_of(config).values() for network in row.networks)
-    has_teacher = config.teacher != "none"
     return {
-        name: replace(PRETRAININGS[name], distill=PRETRAININGS[name].distill and has_teacher)
+        name: replace(PRETRAININGS[name], distill=PRETRAININGS[name].distill and config.distils)
         for name in names
         if name in PRETRAININGS
     }

@@ -52,19 +52,21 @@ def make_mixer(
         weighting=cast(Weighting, "mass" if weighting in PER_CLASS else weighting),
         p=config.mix_probability,
     )
+    partners = opinions_of(bank) if pretraining.like_scores else None
     if weighting not in PER_CLASS:
-        return CutAndPaste(mix, pretraining.shuffled_maps)
+        return CutAndPaste(mix, pretraining.shuffled_maps, scores=partners)
     return CutAndPaste(
         mix,
         pretraining.shuffled_maps,
         class_means=class_means(),
         annoyance=class_annoyance(bank) if weighting == "annoyance" else None,
         area_share=0.5 if weighting == "mass_and_area" else 0.0,
+        scores=partners,
     )
 
 
-def class_annoyance(bank: DistortionBank) -> Tensor:
-    """Return how much worse than the best class people find each class, in points of opinion: (classes,) float32.
+def opinions_of(bank: DistortionBank) -> Tensor:
+    """Return the mean opinion of each class: (classes,) float32.
 
     Raises:
         ValueError: If people were not asked about a class.
@@ -73,6 +75,16 @@ def class_annoyance(bank: DistortionBank) -> Tensor:
     unknown = opinions.isnan()
     if unknown.any():
         raise ValueError(f"bank: there is no opinion of {bank.class_names[int(unknown.nonzero()[0])]!r}")
+    return opinions
+
+
+def class_annoyance(bank: DistortionBank) -> Tensor:
+    """Return how much worse than the best class people find each class, in points of opinion: (classes,) float32.
+
+    Raises:
+        ValueError: If people were not asked about a class.
+    """
+    opinions = opinions_of(bank)
     return opinions.max() - opinions
 
 
@@ -101,6 +113,8 @@ class CutAndPaste:
         annoyance: (classes,), what maps are multiplied with then, so that a region counts by how much it bothers
             people. ``None``: 1.
         area_share: Share of a patch's weight that is its area, whatever its map says.
+        scores: (classes,), by which a batch is sorted first, so that the partner of an image is the one whose class is
+            next in score; only the worst image gets its part from the best. ``None``: partners are as they come.
     """
 
     def __init__(
@@ -110,17 +124,22 @@ class CutAndPaste:
         class_means: Tensor | None = None,
         annoyance: Tensor | None = None,
         area_share: float = 0.0,
+        scores: Tensor | None = None,
     ) -> None:
         self.mix = mix
         self.shuffled_maps = shuffled_maps
         self.class_means = class_means
         self.annoyance = annoyance
         self.area_share = area_share
+        self.scores = scores
 
     def __call__(
         self, images: Tensor, labels: Tensor, references: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Mix a batch."""
+        if self.scores is not None:
+            order = self.scores[labels].argsort(stable=True)
+            images, labels, references = images[order], labels[order], references[order]
         dsm = sensitivity_map(images, references, self.mix.patch_size)
         weights = dsm.as_subclass(Tensor)
         if self.class_means is not None:

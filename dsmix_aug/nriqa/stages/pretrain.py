@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -17,8 +18,8 @@ from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets.photos import to_float
 from dsmix_aug.nriqa.networks.backbones import Backbone
-from dsmix_aug.nriqa.networks.distillation import Distillation
-from dsmix_aug.nriqa.networks.features import STATISTICS, mean_and_deviation
+from dsmix_aug.nriqa.networks.distillation import Distillation, pool_maps
+from dsmix_aug.nriqa.networks.features import STATISTICS
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.names import PRETRAIN
@@ -82,18 +83,18 @@ class PretrainObjective(nn.Module):
         """Return the weighted losses of a batch by name."""
         images = to_float(batch.images)
         maps = self.backbone(images)
+        pooled = [] if self.distillation is None and self.opinions is None else pool_maps(maps)
         losses = {"classes": F.cross_entropy(self.classifier(maps[-1].mean((2, 3))), batch.labels)}
         if self.distillation is not None:
-            losses["distillation"] = self.distillation(images, maps)
+            losses["distillation"] = self.distillation(images, pooled)
         if self.dsm_weight:
             losses["dsm"] = self.dsm_weight * self._dsm_loss(maps, batch)
         if self.opinions is not None:
-            losses["opinion"] = self.opinion_weight * self._opinion_loss(maps, batch, self.opinions)
+            losses["opinion"] = self.opinion_weight * self._opinion_loss(pooled, batch, self.opinions)
         return losses
 
-    def _opinion_loss(self, maps: list[Tensor], batch: Batch, opinions: Tensor) -> Tensor:
-        statistics = [entry for features in maps for entry in mean_and_deviation(features, smallest_variance=1e-6)]
-        predicted = self.opinion_head(torch.cat(statistics, dim=1)).squeeze(1).float()
+    def _opinion_loss(self, pooled: list[tuple[Tensor, Tensor]], batch: Batch, opinions: Tensor) -> Tensor:
+        predicted = self.opinion_head(torch.cat(list(chain(*pooled)), dim=1)).squeeze(1).float()
         # Relative to the mean opinion, as the head starts near 0; a sum, as autocast would round a product of matrices.
         by_class = (batch.labels * (opinions - opinions.mean())).sum(1)
         target = torch.where(batch.estimates.isnan(), by_class, batch.estimates - opinions.mean())

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dsmix_aug.nriqa.networks.backbones import Backbone
-from dsmix_aug.nriqa.networks.distillation import Distillation
+from dsmix_aug.nriqa.networks.distillation import Distillation, pool_maps
 
 
 class Maps(Backbone):
@@ -42,7 +42,7 @@ def test_mean_cosine_distance_of_means_and_deviations(distilled_maps):
     own = make_maps((4, 6, 6), (8, 3, 3))
     target = make_maps((4, 6, 6), (8, 3, 3), seed=1)
     count = {"last": 1, "all": 2}[distilled_maps]
-    loss = Distillation((4, 8), Maps(target), distilled_maps, 3.0)(torch.rand(5, 3, 8, 8), own)
+    loss = Distillation((4, 8), Maps(target), distilled_maps, 3.0)(torch.rand(5, 3, 8, 8), pool_maps(own))
     assert loss.item() == pytest.approx(3 * expected_loss(own[-count:], target[-count:]), rel=1e-4)
 
 
@@ -55,7 +55,7 @@ def test_maps_are_paired_from_the_last_and_projected_where_widths_differ():
     assert projection.weight.shape == (7, 10)
     with torch.no_grad():
         projection.weight.copy_(torch.eye(7, 10))
-    loss = distillation(torch.rand(5, 3, 8, 8), own)
+    loss = distillation(torch.rand(5, 3, 8, 8), pool_maps(own))
     mean, deviation = (own[2].mean((2, 3))[:, :7], own[2].flatten(2).std(2, correction=0)[:, :7])
     wanted = target[1].mean((2, 3)), target[1].flatten(2).std(2, correction=0)
     distances = [cosine_distance(a.numpy(), b.numpy()).mean() for a, b in zip((mean, deviation), wanted, strict=True)]
@@ -64,13 +64,13 @@ def test_maps_are_paired_from_the_last_and_projected_where_widths_differ():
 
 def test_a_teachers_map_of_one_pixel_has_a_mean_alone():
     own, target = make_maps((8, 3, 3)), make_maps((8, 1, 1), seed=1)
-    loss = Distillation((8,), Maps(target), "all", 1.0)(torch.rand(5, 3, 8, 8), own)
+    loss = Distillation((8,), Maps(target), "all", 1.0)(torch.rand(5, 3, 8, 8), pool_maps(own))
     assert loss.item() == pytest.approx(expected_loss(own, target), rel=1e-4)
 
 
 def test_flat_maps_have_a_finite_gradient():
     own = [torch.full((5, 8, 3, 3), 0.5, requires_grad=True)]
-    Distillation((8,), Maps(make_maps((8, 3, 3))), "all", 1.0)(torch.rand(5, 3, 8, 8), own).backward()
+    Distillation((8,), Maps(make_maps((8, 3, 3))), "all", 1.0)(torch.rand(5, 3, 8, 8), pool_maps(own)).backward()
     assert own[0].grad.isfinite().all()
 
 
@@ -85,6 +85,6 @@ def test_the_teacher_alone_runs_under_autocast(monkeypatch):
 
     maps = make_maps((4, 6, 6))
     for autocast in (False, True):
-        Distillation((4,), Probe(maps), "all", 1.0, autocast)(torch.rand(5, 3, 8, 8), maps)
+        Distillation((4,), Probe(maps), "all", 1.0, autocast)(torch.rand(5, 3, 8, 8), pool_maps(maps))
     assert seen == [torch.float32, torch.bfloat16]
     assert not torch.is_autocast_enabled("cpu")

@@ -56,11 +56,11 @@ def test_the_best_row_is_marked():
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_a_row_is_explained_by_all_that_makes_it(name):
-    words = explain_row(ROWS[name], has_teacher=True)
+    words = explain_row(ROWS[name], distils=True)
     assert words.count(" of ") >= len(ROWS[name].networks)
-    explained = {name: explain_row(row, has_teacher=True) for name, row in ROWS.items()}
+    explained = {name: explain_row(row, distils=True) for name, row in ROWS.items()}
     assert len(set(explained.values())) == len(ROWS)
-    assert "teacher's" not in explain_row(ROWS[name], has_teacher=False)
+    assert "teacher's" not in explain_row(ROWS[name], distils=False)
 
 
 def test_a_result_has_the_columns_of_the_results():

@@ -60,6 +60,9 @@ def test_without_a_teacher_nothing_is_distilled():
     assert list(pretrainings_of(without)) == kept
     assert not any(pretraining.distill for pretraining in pretrainings_of(without).values())
     assert pretrainings_of(config) == PRETRAININGS
+    weightless = pretrainings_of(replace(config, distillation_weight=0.0))
+    assert list(weightless) == list(PRETRAININGS)
+    assert not any(pretraining.distill for pretraining in weightless.values())
     with pytest.raises(ValueError, match=r"rows: teacher needs a teacher, got teacher='none'"):
         rows_of(replace(config, rows=("teacher",), teacher="none"))
     with pytest.raises(ValueError, match=r"rows: unknown 'cutout'; known are no_mixing, "):

@@ -23,6 +23,7 @@ from dsmix_aug.nriqa.stages.mixing import (
     class_annoyance,
     make_mixer,
     mean_dsm_per_class,
+    opinions_of,
 )
 
 LOOP = LoopConfig(steps=1, batch_size=4, crop_size=48, learning_rate=1e-3)
@@ -194,6 +195,28 @@ def test_half_of_a_patchs_weight_may_be_its_area():
     assert any(checked)
 
 
+@pytest.mark.parametrize("shuffled_maps", [False, True])
+def test_partners_of_like_scores(shuffled_maps):
+    """What comes out is what the batch gives that was sorted by opinion before."""
+    bank = DistortionBank()
+    generator = torch.Generator().manual_seed(3)
+    references = torch.randint(0, 256, (16, 3, 64, 64), dtype=torch.uint8, generator=generator)
+    images, labels = bank(references, generator=generator)
+    mix = DSMix(num_classes=bank.num_classes, weighting="mass")
+    order = np.argsort(bank.opinion_scores[labels].numpy(), kind="stable")
+
+    def mixed(mixer, *batch):
+        return mixer(*batch, torch.Generator().manual_seed(4))
+
+    found = mixed(CutAndPaste(mix, shuffled_maps, scores=opinions_of(bank)), images, labels, references)
+    expected = mixed(CutAndPaste(mix, shuffled_maps), images[order], labels[order], references[order])
+    for own, wanted in zip(found, expected, strict=True):
+        assert torch.equal(own, wanted)
+    scores = bank.opinion_scores[labels]
+    distances = [(values - values.roll(1)).abs()[1:].mean() for values in (scores[order], scores)]
+    assert distances[0] < 0.2 * distances[1]
+
+
 def test_annoyance_is_what_lacks_to_the_best_class():
     annoyance = class_annoyance(DistortionBank())
     assert annoyance.min() == 0
@@ -204,6 +227,8 @@ def test_annoyance_is_what_lacks_to_the_best_class():
 
     with pytest.raises(ValueError, match="bank: there is no opinion of 'unknown_1'"):
         class_annoyance(DistortionBank(["jpeg", Unknown()]))
+    with pytest.raises(ValueError, match="bank: there is no opinion of 'unknown_1'"):
+        opinions_of(DistortionBank(["jpeg", Unknown()]))
 
 
 def test_mean_dsm_of_each_class(tmp_path):
@@ -270,3 +295,4 @@ def test_every_pretraining_has_its_mixer(name, weighting):
         assert (mixer.class_means is means) == per_class
         assert (mixer.annoyance is not None) == ("annoyance" in name)
         assert mixer.area_share == (0.5 if "mass_and_area" in name else 0)
+        assert (mixer.scores is not None) == ("like_scores" in name)
