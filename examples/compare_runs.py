@@ -1,4 +1,4 @@
-"""Compare the rows of finished runs that differ only in their seed: means, and differences with intervals."""
+"""Compare the rows of finished runs that differ only in their seed and rows: means, and differences with intervals."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rows of several runs that differ only in their seed: means over seeds, and differences with a paired bootstrap."""
+"""Rows of several runs that differ only in seed and rows: means over seeds, and differences with a paired bootstrap."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ LEVEL = 0.95
 
 
 def read_runs(folders: Sequence[Path]) -> pd.DataFrame:
-    """Return the predictions of finished runs that differ only in their seed, with a column ``seed``.
+    """Return the predictions of finished runs that differ only in their seed and rows, with a column ``seed``.
 
-    A row may be missing in some of the runs; it then counts with the seeds that have it.
+    A row may be missing in some of the runs; it then counts with the seeds that have it. Runs of one seed may share out
+    its rows.
 
     Raises:
         FileNotFoundError: If a folder holds no run, or a run has no predictions.
-        ValueError: If two runs have one seed, or differ in more than seed and rows, or one cannot be read.
+        ValueError: If two runs have a row with one seed, or differ in more than seed and rows, or one cannot be read.
     """
     tables: list[pd.DataFrame] = []
     first: dict[str, Any] | None = None
+    known: set[tuple[int, str]] = set()
     for run in map(RunFolder, folders):
         seed = run.config.seed
         common = {"config": _without_seed(run.config), "data": run.fingerprints}
@@ -38,9 +40,12 @@ def read_runs(folders: Sequence[Path]) -> pd.DataFrame:
         changed = differences(first, common)
         if changed:
             raise ValueError(f"{run.folder} is not another seed of {folders[0]}; what differs: {'; '.join(changed)}")
-        if any(seed == table["seed"].iloc[0] for table in tables):
-            raise ValueError(f"{run.folder} has seed {seed}, as another of the runs")
-        tables.append(run.predictions.table.assign(seed=seed))
+        table = run.predictions.table.assign(seed=seed)
+        for row in dict.fromkeys(table["row"]):
+            if (seed, row) in known:
+                raise ValueError(f"{run.folder} has row {row!r} with seed {seed}, as another of the runs")
+            known.add((seed, row))
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 

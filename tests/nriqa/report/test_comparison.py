@@ -10,7 +10,7 @@ from scipy import stats
 from dsmix_aug.nriqa.base.files import write_json
 from dsmix_aug.nriqa.report.comparison import average, compare, read_runs
 from dsmix_aug.nriqa.runs.folder import FORMAT
-from dsmix_aug.nriqa.runs.predictions import Predictions
+from dsmix_aug.nriqa.runs.predictions import KEYS, Predictions
 from dsmix_aug.nriqa.runs.presets import PRESETS
 
 N = 60
@@ -126,10 +126,25 @@ def test_runs_are_read_with_their_seeds(tmp_path):
     assert set(read_runs(folders)["seed"]) == {3, 5}
 
 
+def test_runs_of_one_seed_may_share_out_its_rows(tmp_path):
+    whole = make_predictions()
+    parts = [whole[whole["row"] == row] for row in ("dsmix", "cutmix")]
+    folders = [
+        write_run(tmp_path / str(number), part, seed=3, rows=(part["row"].iloc[0],))
+        for number, part in enumerate(parts)
+    ]
+    columns = [*KEYS, "split", "image", "prediction", "seed"]
+    found, expected = read_runs(folders), read_runs([write_run(tmp_path / "whole", whole, seed=3)])
+    order = [*KEYS, "split", "image"]
+    pd.testing.assert_frame_equal(
+        *(table[columns].sort_values(order, ignore_index=True) for table in (found, expected))
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 3}, "has seed 3, as another of the runs"),
+        ({"seed": 3}, "b has row 'dsmix' with seed 3, as another of the runs"),
         ({"seed": 4, "patch_size": 8}, "config.patch_size: 16 before, 8 now"),
     ],
 )
