@@ -46,7 +46,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(torch|numpy|collections|os|pathlib|dsmix_aug\.nriqa)\..*"),
     (
         "py:class",
-        "Backbone|BoxMode|Distortion|DistortionParams|LinearProbe|PartnerMode|Path|RangeMode|Row|Tensor|Weighting",
+        "Backbone|BoxMode|Distortion|DistortionParams|Probe|PartnerMode|Path|RangeMode|Row|Tensor|Weighting",
     ),
     ("py:mod", r"dsmix_aug\.nriqa\..*"),
 ]

@@ -48,7 +48,8 @@ def judge(run: Run, row: str) -> pd.DataFrame:
 
     def predict(kept: np.ndarray, tested: np.ndarray) -> np.ndarray:
         sets = [training_set(first, photos), training_set(made, kept)]
-        return fit_joint_probe(sets, widths, weights)[0].predict(features[made.name][tested])
+        probe, _ = fit_joint_probe(sets, widths, weights, run.config.hidden_units, run.config.seed)
+        return probe.predict(features[made.name][tested])
 
     seen = predict(train, test)
     lines = []

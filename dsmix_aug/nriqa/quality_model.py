@@ -18,7 +18,7 @@ from dsmix_aug.nriqa.base.devices import bfloat16_autocast, check_device
 from dsmix_aug.nriqa.base.files import save_tensors
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import pool_features, pool_photo
-from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe, ProbeLayer
+from dsmix_aug.nriqa.networks.probe import Probe, ProbeLayer
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.networks.teacher import teacher_of
 from dsmix_aug.nriqa.quality_model_file import KIND, ROW_ENTRIES, read_quality_model
@@ -33,7 +33,7 @@ DESCRIPTION = ("backbone", "teacher", "target", "trained_on", "remark", "score_r
 
 
 class QualityModel(nn.Module):
-    """Predict how good photos look, without a reference: frozen networks and a linear probe.
+    """Predict how good photos look, without a reference: frozen networks and a probe.
 
     Called with images of shape (B, 3, H, W), float in [0, 1], on the model's device, of any size, it returns their
     scores (B,), float32 (float64 after ``model.double()``), higher is better. Up to rounding, a score does not depend
@@ -82,7 +82,7 @@ class QualityModel(nn.Module):
         backbone: str,
         teacher: str,
         networks: Sequence[Backbone],
-        probe: LinearProbe,
+        probe: Probe,
         target: str,
         trained_on: str,
         remark: str,
@@ -203,7 +203,8 @@ class QualityModel(nn.Module):
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write everything except teachers, which are only named, to one safetensors file.
 
-        Weights of layers are written in half precision; statistics, biases and the probe are not.
+        Weights of layers, the probe's hidden one among them, are written in half precision; statistics, biases and the
+        rest of the probe are not.
 
         Args:
             path: A path that ends in ``.safetensors``.
@@ -215,13 +216,14 @@ class QualityModel(nn.Module):
         path = Path(path)
         if path.suffix != ".safetensors":
             raise ValueError(f"path should end in .safetensors, got {path}")
-        tensors = {f"probe/{name}": getattr(self.probe, name).float().cpu() for name in ARRAYS}
+        tensors = {f"probe/{name}": _compact(getattr(self.probe, name).float()) for name in self.probe.names}
         for name, network in zip(self.row.networks, self.networks, strict=True):
             if teacher_of(name, self.teacher) is None:
                 tensors |= {f"{name}/{key}": _compact(tensor) for key, tensor in network.state_dict().items()}
         description = {
             "row": {name: getattr(self.row, name) for name in ROW_ENTRIES},
             "intercept": self.probe.intercept.item(),
+            "hidden_units": 0 if self.probe.is_linear else len(self.probe.hidden_biases),
             **{key: getattr(self, key) for key in DESCRIPTION},
         }
         save_tensors(path, KIND, description, tensors)

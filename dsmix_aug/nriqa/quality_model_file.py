@@ -13,7 +13,8 @@ from torch import Tensor
 from dsmix_aug.nriqa.base.files import read_header
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone, check_backbone
 from dsmix_aug.nriqa.networks.features import group_widths
-from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
+from dsmix_aug.nriqa.networks.hidden_layer import MOST_UNITS
+from dsmix_aug.nriqa.networks.probe import Probe, array_shapes
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.networks.teacher import build_teacher, check_teacher, is_downloaded, teacher_of
 from dsmix_aug.weights import OLDEST_FORMAT, check_tensors, fits, read_weights
@@ -52,12 +53,13 @@ def read_quality_model(path: Path, allow_download: bool) -> dict[str, Any]:
         _check_networks(row, description["backbone"], description["teacher"])
     teachers = _build_teachers(path, row, description["teacher"], allow_download)
     with fits(path, "QualityModel"):
-        check_tensors(header, _expected_tensors(row, description["backbone"], teachers))
+        hidden_units = description.pop("hidden_units")
+        check_tensors(header, _expected_tensors(row, description["backbone"], teachers, hidden_units))
     tensors = read_weights(path, KIND)
     intercept = description.pop("intercept")
     with fits(path, "QualityModel"):
-        arrays = {name: tensors[f"probe/{name}"].double().numpy() for name in ARRAYS}
-        probe = LinearProbe(**arrays, intercept=intercept)
+        arrays = _under("probe/", tensors)
+        probe = Probe.of({name: tensor.double().numpy() for name, tensor in arrays.items()}, intercept)
         networks = tuple(
             teachers[name] if name in teachers else _restore(name, description["backbone"], tensors)
             for name in row.networks
@@ -70,12 +72,19 @@ def _check_description(description: object) -> tuple[Row, dict[str, Any]]:
     if not isinstance(description, dict):
         raise TypeError(f"its description should be entries by name, got {str(description)[:200]}")
     others = dict(description)
-    score_range = others.pop("score_range", None)  # older files do not have it
+    score_range = others.pop("score_range", None)  # older files have neither
+    hidden_units = _check_units(others.pop("hidden_units", 0))
     _check_entries(others, ENTRIES, "its description")
     entries = others.pop("row")
     _check_entries(entries, ROW_ENTRIES, "its row")
     row = Row(entries["title"], tuple(entries["networks"]), entries["last_layer_only"])
-    return row, {**others, "score_range": _check_score_range(score_range)}
+    return row, {**others, "score_range": _check_score_range(score_range), "hidden_units": hidden_units}
+
+
+def _check_units(units: object) -> int:
+    if type(units) is not int or not 0 <= units <= MOST_UNITS:
+        raise ValueError(f"hidden_units should be 0 to {MOST_UNITS}, got {str(units)[:50]}")
+    return units
 
 
 def _check_score_range(score_range: object) -> tuple[float, float] | None:
@@ -131,7 +140,7 @@ def _build_teachers(path: Path, row: Row, teacher: str, allow_download: bool) ->
     return teachers
 
 
-def _expected_tensors(row: Row, backbone: str, teachers: dict[str, Backbone]) -> dict[str, Tensor]:
+def _expected_tensors(row: Row, backbone: str, teachers: dict[str, Backbone], hidden_units: int) -> dict[str, Tensor]:
     """Return all tensors that the file has to hold, on the meta device, where they take no memory."""
     expected: dict[str, Tensor] = {}
     widths: list[int] = []
@@ -141,15 +150,20 @@ def _expected_tensors(row: Row, backbone: str, teachers: dict[str, Backbone]) ->
             if name not in teachers:
                 expected |= {f"{name}/{key}": tensor for key, tensor in network.state_dict().items()}
             widths += group_widths(network.channels[-1:] if row.last_layer_only else network.channels)
-        return expected | {f"probe/{name}": torch.empty(sum(widths)) for name in ARRAYS}
+        shapes = array_shapes(sum(widths), hidden_units)
+        return expected | {f"probe/{name}": torch.empty(shape) for name, shape in shapes.items()}
 
 
 def _restore(name: str, backbone: str, tensors: dict[str, Tensor]) -> Backbone:
-    prefix = f"{name}/"
-    state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    state = _under(f"{name}/", tensors)
     for key, value in state.items():
         if key.endswith("running_var") and (value < 0).any():
-            raise ValueError(f"{prefix + key!r} is a variance and has values below 0")
+            raise ValueError(f"{f'{name}/{key}'!r} is a variance and has values below 0")
     network = build_backbone(backbone, "random")
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

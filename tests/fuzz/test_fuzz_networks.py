@@ -23,7 +23,7 @@ from torch import nn
 
 from dsmix_aug import DSMEstimator, QualityModel
 from dsmix_aug.nriqa.networks.backbones import Backbone
-from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
+from dsmix_aug.nriqa.networks.probe import Probe
 from dsmix_aug.nriqa.networks.row import Row
 
 PATCH_SIZE = 8
@@ -53,7 +53,7 @@ def tiny_model(autocast):
     torch.set_rng_state(generator)
     width = 2 * 2 * sum(backbone.channels)
     low, mean, coefficients = rng.normal(size=(3, width))
-    probe = LinearProbe(low - 1, low + 1, mean, rng.uniform(1, 2, width), coefficients / width**0.5, 0.5)
+    probe = Probe(low - 1, low + 1, mean, rng.uniform(1, 2, width), coefficients / width**0.5, 0.5)
     return QualityModel(
         row=Row("tiny", ("tiny",)), backbone="tiny", teacher="none", networks=[backbone], probe=probe, target="MOS",
         trained_on="nothing", remark="random weights", autocast=autocast,

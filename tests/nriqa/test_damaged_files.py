@@ -15,7 +15,7 @@ from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.files import save_tensors, write_json
 from dsmix_aug.nriqa.networks.backbones import Backbone, build_backbone
 from dsmix_aug.nriqa.networks.features import cached_features
-from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
+from dsmix_aug.nriqa.networks.probe import Probe
 from dsmix_aug.nriqa.runs.folder import FORMAT, RunFolder
 from dsmix_aug.nriqa.runs.networks import KIND
 from dsmix_aug.nriqa.runs.presets import PRESETS
@@ -67,7 +67,7 @@ def make_probe(folder):
     claim(folder, "probe")
     path = folder / "probe" / "dsmix-toy.safetensors"
     arrays = [np.arange(100.0), np.arange(100.0) + 1, np.ones(100), np.ones(100), np.ones(100)]
-    LinearProbe(*arrays, 0.5).save(path, {"row": "dsmix", "dataset": "toy", "target": "MOS", "score_range": [0.0, 1.0]})
+    Probe(*arrays, 0.5).save(path, {"row": "dsmix", "dataset": "toy", "target": "MOS", "score_range": [0.0, 1.0]})
     make_backbone(folder)
     return path, lambda: RunFolder(folder).quality_model("dsmix", "toy"), "finished/probe.json"
 

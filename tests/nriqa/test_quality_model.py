@@ -16,7 +16,8 @@ from dsmix_aug.nriqa.base.files import file_hash
 from dsmix_aug.nriqa.datasets.photos import read_photo, to_float
 from dsmix_aug.nriqa.networks.backbones import build_backbone
 from dsmix_aug.nriqa.networks.features import extract_features, pool_features, pool_photo, select_last_map
-from dsmix_aug.nriqa.networks.linear_probe import ARRAYS, LinearProbe
+from dsmix_aug.nriqa.networks.hidden_layer import HiddenLayer
+from dsmix_aug.nriqa.networks.probe import Probe
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.networks.teacher import build_teacher
 from dsmix_aug.nriqa.quality_model import QualityModel
@@ -43,7 +44,8 @@ def model():
     rng = np.random.default_rng(0)
     width = 2 * 4 * sum(networks[0].channels)
     low, mean, coefficients = rng.normal(size=(3, width))
-    probe = LinearProbe(low, low + 1, mean, rng.uniform(1, 2, width), coefficients / width**0.5, 0.5)
+    hidden = HiddenLayer(rng.normal(size=(3, width)) / width**0.5, rng.normal(size=3), rng.normal(size=3))
+    probe = Probe(low, low + 1, mean, rng.uniform(1, 2, width), coefficients / width**0.5, 0.5, hidden)
     return make_model(Row("both", ("teacher", "dsmix")), networks, probe)
 
 
@@ -77,8 +79,8 @@ def test_one_file_gives_the_same_scores_up_to_half_precision(model, photos, tmp_
 
 def test_scores_are_those_of_the_probe_on_extracted_features(model, photos):
     features = [extract_features(network, photos, "cpu") for network in model.networks]
-    arrays = {name: getattr(model.probe, name).double().numpy() for name in ARRAYS}
-    expected = LinearProbe(**arrays, intercept=0.5).predict(np.concatenate(features, axis=1))
+    arrays = {name: getattr(model.probe, name).double().numpy() for name in model.probe.names}
+    expected = Probe.of(arrays, 0.5).predict(np.concatenate(features, axis=1))
     np.testing.assert_allclose(model.score(photos), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -149,7 +151,7 @@ class TestCall:
         width = 2 * 2 * model.networks[0].channels[-1]
         rng = np.random.default_rng(1)
         arrays = [np.full(width, -1.0), np.ones(width), *rng.normal(size=(1, width)), np.ones(width)]
-        probe = LinearProbe(*arrays, rng.normal(size=width), 0.5)
+        probe = Probe(*arrays, rng.normal(size=width), 0.5)
         last = make_model(Row("last", ("teacher",), last_layer_only=True), model.networks[:1], probe)
         features = extract_features(model.networks[0], photos, "cpu")
         expected = probe.predict(select_last_map(features, model.networks[0].channels))
@@ -352,7 +354,7 @@ def test_a_missing_photo_is_named(model, photos):
 def test_a_teacher_by_its_name_is_not_stored(model, tmp_path):
     networks = [model.networks[0], build_teacher("efficientnet_lite1")]
     width = 4 * sum(sum(network.channels) for network in networks)
-    probe = LinearProbe(np.zeros(width), np.ones(width), np.zeros(width), np.ones(width), np.full(width, 1 / width), 0)
+    probe = Probe(np.zeros(width), np.ones(width), np.zeros(width), np.ones(width), np.full(width, 1 / width), 0)
     model = make_model(Row("teachers", ("teacher", "efficientnet_lite1")), networks, probe)
     path = tmp_path / "teachers.safetensors"
     model.save_pretrained(path)

@@ -12,7 +12,7 @@ import torch
 
 from dsmix_aug.nriqa.networks import teacher as teachers
 from dsmix_aug.nriqa.networks.backbones import build_backbone
-from dsmix_aug.nriqa.networks.linear_probe import ARRAYS
+from dsmix_aug.nriqa.networks.probe import ARRAYS
 from dsmix_aug.nriqa.quality_model import QualityModel
 from dsmix_aug.nriqa.quality_model_file import KIND
 
@@ -99,6 +99,11 @@ def test_the_unchanged_file_is_read(tensors, tmp_path):
         ({"intercept": float("nan")}, "intercept should be finite, got nan"),
         ({"intercept": float("inf")}, "intercept should be finite, got inf"),
         ({"intercept": "0.5"}, "intercept should be float, got str"),
+        ({"hidden_units": 2}, "'probe/hidden_weights' is missing"),
+        ({"hidden_units": -1}, "hidden_units should be 0 to 4096, got -1"),
+        ({"hidden_units": 10**12}, "hidden_units should be 0 to 4096, got 1000000000000"),
+        ({"hidden_units": True}, "hidden_units should be 0 to 4096, got True"),
+        ({"hidden_units": None}, "hidden_units should be 0 to 4096, got None"),
         ({"autocast": "yes"}, "autocast should be bool, got str"),
         ({"target": "MOS\n\x1b[2J"}, "target should be one line of at most 1000 characters"),
         ({"remark": "x" * 5000}, "remark should be one line of at most 1000 characters"),
@@ -157,6 +162,7 @@ WEIGHT, VARIANCE, COUNT = (
         ("probe/scale", lambda tensor: 0 * tensor, r"scale should be above 0, got 0.0"),
         ("probe/scale", lambda tensor: -tensor, r"scale should be above 0, got -1.0"),
         ("probe/low", lambda tensor: 2 * tensor, r"low should not be above high"),
+        ("probe/hidden_weights", lambda tensor: torch.ones(2, 8384), "'probe/hidden_weights' is unknown"),
     ],
 )  # fmt: skip
 def test_tensors_that_do_not_fit(tensors, tmp_path, name, change, message):

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 from sklearn.model_selection import GroupKFold
 
-from dsmix_aug.nriqa.networks.linear_probe import FOLDS, LinearProbe, fit_probe
+from dsmix_aug.nriqa.networks.probe import FOLDS, Probe, fit_probe
 
 #: Percentiles that are mapped to those of the first dataset; not the extremes, so that no single score decides.
 SCALE_QUANTILES = (0.01, 0.99)
@@ -55,8 +55,12 @@ def check_weights(weights: Sequence[float | None]) -> None:
 
 
 def fit_joint_probe(
-    sets: Sequence[TrainingSet], widths: Sequence[int], weights: Sequence[float | None]
-) -> tuple[LinearProbe, tuple[float, ...]]:
+    sets: Sequence[TrainingSet],
+    widths: Sequence[int],
+    weights: Sequence[float | None],
+    hidden_units: int = 0,
+    seed: int = 0,
+) -> tuple[Probe, tuple[float, ...]]:
     """Fit one probe to several datasets; it predicts scores on the scale of the first one.
 
     Scores of the others are mapped linearly: see :func:`put_on_scale`. An image's error counts with the weight of its
@@ -67,7 +71,9 @@ def fit_joint_probe(
     Args:
         sets: The datasets, at least two.
         widths: Widths of the groups of features, in order.
-        weights: Of one image of each dataset, above 0; ``None``: to be chosen.
+        weights: Of one image of each dataset, above 0; ``None``: to be chosen, by probes that are linear.
+        hidden_units: Units of the probe's hidden layer, as for :func:`~dsmix_aug.nriqa.networks.probe.fit_probe`.
+        seed: Seed of the hidden layer's draws.
 
     Returns:
         The probe and the weights that it was fitted with.
@@ -88,16 +94,24 @@ def fit_joint_probe(
     chosen = candidates[0]
     if len(candidates) > 1:
         chosen = max(candidates, key=lambda candidate: _held_out_srcc(sets, widths, candidate))
-    return _fit(sets, widths, chosen), chosen
+    return _fit(sets, widths, chosen, hidden_units, seed), chosen
 
 
-def _fit(sets: Sequence[TrainingSet], widths: Sequence[int], weights: Sequence[float]) -> LinearProbe:
+def _fit(
+    sets: Sequence[TrainingSet],
+    widths: Sequence[int],
+    weights: Sequence[float],
+    hidden_units: int = 0,
+    seed: int = 0,
+) -> Probe:
     return fit_probe(
         np.concatenate([given.features for given in sets]),
         widths,
         np.concatenate([given.scores for given in sets]),
         np.concatenate([[f"{number}/{name}" for name in given.contents] for number, given in enumerate(sets)]),
         np.repeat(weights, [len(given.scores) for given in sets]),
+        hidden_units,
+        seed,
     )
 
 

@@ -116,6 +116,8 @@ class Config:
         trained_share: Interpolation between the initial (0) and the pre-trained (1) weights, only in the rows with
             :attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`; all others use the pre-trained weights unchanged.
         feature_autocast: Whether frozen networks run under bfloat16 autocast, on devices that are faster with it.
+        hidden_units: Units of a hidden layer that each probe has beside its ridge regression, a multiple of 4; 0:
+            probes are linear, as in the paper.
         split_count: Number of train/test splits of a dataset that has no official one.
         data_seed: Seed of the images that are made for ``("opinions", number)`` and ``("estimated", number)``, so that
             runs that differ in their seed are judged on the same images.
@@ -147,6 +149,7 @@ class Config:
     dsm_weight: float = 10.0
     trained_share: float = 1.0
     feature_autocast: bool = False
+    hidden_units: int = 0
     split_count: int = 10
     data_seed: int = 0
     seed: int = 0
@@ -162,6 +165,7 @@ class Config:
         _check_range("held_out_every", self.held_out_every, 2)
         _check_range("seed", self.seed, 0, 2**32 - 1)  # scikit-learn's splitter takes no other
         self._check_sides()
+        self._check_hidden_units()
         from dsmix_aug import DistortionBank  # here, so that the names of settings are had without torch
 
         DistortionBank(levels=self.stand_in_levels)
@@ -188,6 +192,13 @@ class Config:
     def distils(self) -> bool:
         """Whether pre-training keeps the backbone's features close to a teacher's."""
         return self.teacher != "none" and self.distillation_weight > 0
+
+    def _check_hidden_units(self) -> None:
+        from dsmix_aug.nriqa.networks.hidden_layer import MOST_UNITS, NETWORKS
+
+        _check_range("hidden_units", self.hidden_units, 0, MOST_UNITS)
+        if self.hidden_units % NETWORKS:
+            raise ValueError(f"hidden_units should be a multiple of {NETWORKS}, got {self.hidden_units}")
 
     @property
     def smallest_photo(self) -> int:

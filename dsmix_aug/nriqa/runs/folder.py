@@ -16,7 +16,7 @@ from dsmix_aug.nriqa.base.csv_files import parse_bool, read_csv
 from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import read_json
 from dsmix_aug.nriqa.networks.backbones import Backbone
-from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
+from dsmix_aug.nriqa.networks.probe import Probe
 from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.quality_model import QualityModel
 from dsmix_aug.nriqa.runs.config import Config
@@ -124,7 +124,7 @@ class RunFolder:
         share = self.config.trained_share if chosen.set_back else 1.0
         return tuple(self._network(name, share).to(device) for name in chosen.networks)
 
-    def probe(self, row: str, dataset: str | None = None) -> tuple[LinearProbe, dict[str, Any]]:
+    def probe(self, row: str, dataset: str | None = None) -> tuple[Probe, dict[str, Any]]:
         """Return a row's probe, trained on all of a dataset, and its description: row, dataset, target, score_range.
 
         Args:
@@ -143,7 +143,7 @@ class RunFolder:
                 f"{self.folder} has no probe of row {row!r} and dataset {dataset or 'any'!r}; it has: "
                 f"{', '.join(probes) or 'none'}"
             )
-        return self._read(PROBE, probes[wanted[0]], LinearProbe.load)
+        return self._read(PROBE, probes[wanted[0]], Probe.load)
 
     def quality_model(self, row: str | None = None, dataset: str | None = None, device: str = "cpu") -> QualityModel:
         """Return the quality model of a row.
@@ -187,7 +187,7 @@ class RunFolder:
     def targets(self) -> dict[str, str]:
         """A description of the scores of each dataset."""
         probes = sorted((self.folder / PROBE).glob(f"{next(iter(self.rows))}-*.safetensors"))
-        descriptions = [self._read(PROBE, path, LinearProbe.load)[1] for path in probes]
+        descriptions = [self._read(PROBE, path, Probe.load)[1] for path in probes]
         return {description["dataset"]: description["target"] for description in descriptions}
 
     @property

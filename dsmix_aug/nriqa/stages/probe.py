@@ -1,4 +1,4 @@
-"""Stage 3: frozen backbones, ridge regression of the scores on their features, one probe for each row and dataset."""
+"""Stage 3: frozen backbones, and from their features to scores one probe for each row and dataset."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from dsmix_aug.nriqa.base import distributed
+from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import cached_features, join_features
 from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
-from dsmix_aug.nriqa.networks.linear_probe import LinearProbe, fit_probe
+from dsmix_aug.nriqa.networks.probe import Probe, fit_probe
 from dsmix_aug.nriqa.runs.names import PROBE
 from dsmix_aug.nriqa.runs.predictions import ACROSS_DATASETS, Predictions
 from dsmix_aug.nriqa.runs.run import Run
@@ -33,13 +34,14 @@ def run_probe(run: Run) -> None:
 
 def _probe_row(run: Run, name: str) -> Predictions:
     features, widths = row_features(run, name)
+    units, seed = run.config.hidden_units, derive_seed(run.config.seed, PROBE)
     parts = []
     for scored in run.scored_sets:
         contents, own = np.array(scored.groups), features[scored.name]
         for number, (train, test) in enumerate(make_splits(scored, run.config.split_count, run.config.seed)):
-            probe = fit_probe(own[train], widths, scored.scores[train], contents[train])
+            probe = fit_probe(own[train], widths, scored.scores[train], contents[train], None, units, seed)
             parts.append(Predictions.of(name, scored.name, scored, number, test, probe.predict(own[test])))
-        probe = fit_probe(own, widths, scored.scores, contents)
+        probe = fit_probe(own, widths, scored.scores, contents, None, units, seed)
         probe.save(run.probe_path(name, scored.name), _describe_probe(name, scored.name, scored))
         others = [other for other in run.scored_sets if other is not scored]
         parts += [_predict_all(probe, name, scored.name, other, features[other.name]) for other in others]
@@ -59,12 +61,12 @@ def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths:
     weights = [weight for _, weight in config.joint]
     title = "+".join(scored.name for scored in joined)
 
-    def fit(indices: Sequence[np.ndarray]) -> tuple[LinearProbe, tuple[float, ...]]:
+    def fit(indices: Sequence[np.ndarray]) -> tuple[Probe, tuple[float, ...]]:
         sets = [
             TrainingSet(features[scored.name][train], scored.scores[train], np.array(scored.groups)[train])
             for scored, train in zip(joined, indices, strict=True)
         ]
-        return fit_joint_probe(sets, widths, weights)
+        return fit_joint_probe(sets, widths, weights, config.hidden_units, derive_seed(config.seed, PROBE))
 
     parts = []
     splits = [make_splits(scored, config.split_count, config.seed) for scored in joined]
@@ -80,7 +82,7 @@ def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths:
     return parts + [_predict_all(probe, name, title, other, features[other.name]) for other in others]
 
 
-def _predict_all(probe: LinearProbe, row: str, trained_on: str, tested: ScoredSet, features: np.ndarray) -> Predictions:
+def _predict_all(probe: Probe, row: str, trained_on: str, tested: ScoredSet, features: np.ndarray) -> Predictions:
     everything = np.arange(len(tested.images))
     return Predictions.of(row, trained_on, tested, ACROSS_DATASETS, everything, probe.predict(features))
 

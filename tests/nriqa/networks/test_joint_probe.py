@@ -9,7 +9,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from dsmix_aug.nriqa.networks import joint_probe
 from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe, put_on_scale
-from dsmix_aug.nriqa.networks.linear_probe import ALPHAS
+from dsmix_aug.nriqa.networks.probe import ALPHAS
 
 WIDTH = 20
 

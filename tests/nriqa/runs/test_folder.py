@@ -11,7 +11,7 @@ import torch
 from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.base.files import write_json
-from dsmix_aug.nriqa.networks.linear_probe import LinearProbe
+from dsmix_aug.nriqa.networks.probe import Probe
 from dsmix_aug.nriqa.runs.folder import FORMAT, RESULT_COLUMNS, RunFolder
 from dsmix_aug.nriqa.runs.predictions import COLUMNS, Predictions
 from dsmix_aug.nriqa.runs.presets import PRESETS
@@ -34,7 +34,7 @@ def run(tmp_path):
     rng = np.random.default_rng(0)
     for row in CONFIG.rows:
         low, mean, coefficients = rng.normal(size=(3, WIDTH))
-        probe = LinearProbe(low, low + 1, mean, np.ones(WIDTH), coefficients, 0.5)
+        probe = Probe(low, low + 1, mean, np.ones(WIDTH), coefficients, 0.5)
         probe.save(
             run.probe_path(row, "toy set"),
             {"row": row, "dataset": "toy set", "target": "MOS", "score_range": [0.0, 1.0]},

@@ -84,9 +84,9 @@ def test_each_family_is_tested_without_having_been_trained_on(run, monkeypatch):
     trained = []
     fit = recipe["judge"].__globals__["fit_joint_probe"]
 
-    def spy(sets, widths, weights):
+    def spy(sets, *others):
         trained.append(sets[1].features)
-        return fit(sets, widths, weights)
+        return fit(sets, *others)
 
     monkeypatch.setitem(recipe["judge"].__globals__, "fit_joint_probe", spy)
     table = recipe["judge"](run, "teacher").set_index("family")

@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from dsmix_aug.nriqa.base import distributed  # noqa: F401  for the script below
-from dsmix_aug.nriqa.networks.linear_probe import fit_probe
+from dsmix_aug.nriqa.networks.probe import fit_probe
 from dsmix_aug.nriqa.runs.config import LoopConfig
 from dsmix_aug.nriqa.runs.folder import read_log
 from dsmix_aug.nriqa.runs.presets import PRESETS

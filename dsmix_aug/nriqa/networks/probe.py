@@ -1,19 +1,21 @@
-"""The linear probe: clipping, standardisation and ridge regression, from features to a score."""
+"""The probe, from features to a score: clipping, standardisation, ridge regression, and a hidden layer beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsmix_aug.nriqa.base.files import load_tensors, save_tensors
+from dsmix_aug.nriqa.networks.hidden_layer import HiddenLayer, fit_hidden_layer
 
-KIND = "dsmix_aug.LinearProbe"
+KIND = "dsmix_aug.Probe"
 #: Strengths to choose from, relative to features that are scaled to a total variance of 1.
 ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 FOLDS = 5
@@ -21,13 +23,21 @@ FOLDS = 5
 CLIP_QUANTILES = (0.05, 0.95)
 #: A feature with a standard deviation below this share of its mean is constant up to rounding.
 CONSTANT = 1e-12
-#: The fields of a probe that are arrays, one value per feature each.
+#: The fields of a probe that are arrays of one value per feature, and the names of those of its hidden layer in files.
 ARRAYS = ("low", "high", "mean", "scale", "coefficients")
+HIDDEN_ARRAYS = tuple(f"hidden_{name}" for name in HiddenLayer._fields)
 
 
 @dataclass(frozen=True)
-class LinearProbe:
-    """score = (clip(features, low, high) - mean) / scale @ coefficients + intercept.
+class Probe:
+    """score = z @ coefficients + intercept, plus what the hidden layer makes of z.
+
+    z = (clip(features, low, high) - mean) / scale.
+
+    Attributes:
+        low: (D,), like the others up to ``coefficients``.
+        intercept: A number.
+        hidden: ``None``: the probe is linear.
 
     Raises:
         ValueError: If a value is not finite, a scale is not above 0, a ``low`` is above its ``high``, or the arrays are
@@ -40,12 +50,14 @@ class LinearProbe:
     scale: np.ndarray
     coefficients: np.ndarray
     intercept: float
+    hidden: HiddenLayer | None = None
 
     def __post_init__(self) -> None:
-        for name in ARRAYS:
-            array = getattr(self, name)
-            if array.ndim != 1 or array.shape != self.mean.shape or not np.isfinite(array).all():
-                raise ValueError(f"{name} should be {self.mean.size} finite numbers, got an array {array.shape}")
+        units = 0 if self.hidden is None else len(self.hidden.biases)
+        for name, shape in array_shapes(self.mean.size, units).items():
+            array = self.arrays()[name]
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ValueError(f"{name} should be finite numbers of shape {shape}, got an array {array.shape}")
         if not np.isfinite(self.intercept):
             raise ValueError(f"intercept should be finite, got {self.intercept}")
         if not (self.scale > 0).all():
@@ -53,34 +65,53 @@ class LinearProbe:
         if not (self.low <= self.high).all():
             raise ValueError("low should not be above high")
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], intercept: float) -> Probe:
+        """Return the probe that has these :meth:`arrays`."""
+        own: Mapping[str, Any] = {name: arrays[name] for name in ARRAYS}
+        hidden = HiddenLayer(*(arrays[name] for name in HIDDEN_ARRAYS)) if HIDDEN_ARRAYS[0] in arrays else None
+        return cls(**own, intercept=intercept, hidden=hidden)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays by the names that they have in files."""
+        hidden = () if self.hidden is None else zip(HIDDEN_ARRAYS, self.hidden, strict=True)
+        return {name: getattr(self, name) for name in ARRAYS} | dict(hidden)
+
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Return the scores of (N, D) features, (N,) float64."""
-        clipped = np.clip(features, self.low, self.high)
-        return (clipped - self.mean) / self.scale @ self.coefficients + self.intercept
+        standardized = (np.clip(features, self.low, self.high) - self.mean) / self.scale
+        scores = standardized @ self.coefficients + self.intercept
+        if self.hidden is None:
+            return scores
+        units = np.maximum(standardized @ self.hidden.weights.T + self.hidden.biases, 0)
+        return scores + units @ self.hidden.outputs
 
     def save(self, path: Path, description: dict[str, Any]) -> None:
         """Write the probe and what it was trained on to a safetensors file, in one piece."""
-        arrays = {name: torch.from_numpy(getattr(self, name)) for name in ARRAYS}
+        arrays = {name: torch.from_numpy(array) for name, array in self.arrays().items()}
         save_tensors(path, KIND, {**description, "intercept": self.intercept}, arrays)
 
     @classmethod
-    def load(cls, path: Path) -> tuple[LinearProbe, dict[str, Any]]:
+    def load(cls, path: Path) -> tuple[Probe, dict[str, Any]]:
         """Read what :meth:`save` wrote: the probe and its description.
 
         Raises:
             ValueError: If the file is damaged or holds something else, such as a probe of an older version.
         """
         description, tensors = load_tensors(path, KIND)
-        if set(tensors) != set(ARRAYS):
-            raise ValueError(f"{path} should hold {', '.join(ARRAYS)}, got {', '.join(sorted(tensors))}")
+        if set(tensors) not in ({*ARRAYS}, {*ARRAYS, *HIDDEN_ARRAYS}):
+            raise ValueError(
+                f"{path} should hold {', '.join(ARRAYS)}, perhaps with {', '.join(HIDDEN_ARRAYS)}, "
+                f"got {', '.join(sorted(tensors))}"
+            )
         if not isinstance(description, dict) or not isinstance(description.get("intercept"), float):
             raise ValueError(f"{path} should say what the probe's intercept is, got {str(description)[:200]}")
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        return cls(**arrays, intercept=description.pop("intercept")), description
+        return cls.of(arrays, description.pop("intercept")), description
 
 
 class ProbeLayer(nn.Module):
-    """A :class:`LinearProbe` as a layer: features (B, D) -> scores (B,). Its arrays are float32 buffers."""
+    """A :class:`Probe` as a layer: features (B, D) -> scores (B,). Its arrays are float32 buffers."""
 
     low: Tensor
     high: Tensor
@@ -88,16 +119,33 @@ class ProbeLayer(nn.Module):
     scale: Tensor
     coefficients: Tensor
     intercept: Tensor
+    hidden_weights: Tensor
+    hidden_biases: Tensor
+    hidden_outputs: Tensor
 
-    def __init__(self, probe: LinearProbe) -> None:
+    def __init__(self, probe: Probe) -> None:
         super().__init__()
-        for name in (*ARRAYS, "intercept"):
-            self.register_buffer(name, torch.tensor(getattr(probe, name), dtype=torch.float32))
+        self.names = tuple(probe.arrays())
+        for name, array in probe.arrays().items():
+            self.register_buffer(name, torch.tensor(array, dtype=torch.float32))
+        self.register_buffer("intercept", torch.tensor(probe.intercept, dtype=torch.float32))
+        self.is_linear = probe.hidden is None
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the scores; a feature that was clipped passes no gradient."""
-        clipped = features.clamp(self.low, self.high)
-        return ((clipped - self.mean) / self.scale) @ self.coefficients + self.intercept
+        standardized = (features.clamp(self.low, self.high) - self.mean) / self.scale
+        scores = standardized @ self.coefficients + self.intercept
+        if self.is_linear:
+            return scores
+        units = F.linear(standardized, self.hidden_weights, self.hidden_biases).relu()
+        return scores + units @ self.hidden_outputs
+
+
+def array_shapes(width: int, hidden_units: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a probe's arrays by name, for features of some width; 0 hidden units: it is linear."""
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(ARRAYS, (width,))
+    hidden = ((hidden_units, width), (hidden_units,), (hidden_units,))
+    return shapes | (dict(zip(HIDDEN_ARRAYS, hidden, strict=True)) if hidden_units else {})
 
 
 def fit_probe(
@@ -106,7 +154,9 @@ def fit_probe(
     scores: np.ndarray,
     contents: np.ndarray,
     weights: np.ndarray | None = None,
-) -> LinearProbe:
+    hidden_units: int = 0,
+    seed: int = 0,
+) -> Probe:
     """Fit a probe; its regularisation is chosen by cross-validation inside what is given here.
 
     Features are clipped to the range of most training photos: on distortions that are rare in training, such as heavy
@@ -114,6 +164,7 @@ def fit_probe(
     standardised and divided by the square root of the width of their group, so that each statistic of each feature map
     has the same weight; otherwise the last map with its many channels would dominate the early ones.
     The ridge is solved in its dual form, where one product of the features serves every fold and every strength.
+    With a hidden layer, a score is the mean of what the ridge and the layer predict.
 
     Args:
         features: (N, D).
@@ -121,6 +172,9 @@ def fit_probe(
         scores: (N,).
         contents: (N,) names; images of one content stay in one fold. A single content is split by image.
         weights: (N,), above 0: how much each image's error counts, in the fit and in the choice. Default: all alike.
+        hidden_units: Units of the hidden layer, a multiple of
+            :data:`~dsmix_aug.nriqa.networks.hidden_layer.NETWORKS`; 0: the probe is linear.
+        seed: Seed of the hidden layer's draws.
     """
     # Imported here: to predict scores takes none of them.
     import sklearn
@@ -152,4 +206,8 @@ def fit_probe(
         )
         search.fit(standardized @ standardized.T, scores - intercept, groups=contents, sample_weight=weights)
         coefficients = standardized.T @ search.best_estimator_.dual_coef_
-    return LinearProbe(low, high, mean, scale, coefficients, intercept)
+    probe = Probe(low, high, mean, scale, coefficients, intercept)
+    if not hidden_units:
+        return probe
+    hidden = fit_hidden_layer(standardized, scores - intercept, weights, hidden_units, seed)
+    return replace(probe, coefficients=coefficients / 2, hidden=hidden._replace(outputs=hidden.outputs / 2))
