@@ -28,6 +28,7 @@ SMALL = replace(
     pretrain=replace(ABLATION.pretrain, steps=3000),
     mix_probability=0.5,
     estimated_share=0.3,
+    hidden_units=128,
     trained_share=1.0,
 )
 
