@@ -39,9 +39,9 @@ def _probe_row(run: Run, name: str) -> Predictions:
     for scored in run.scored_sets:
         contents, own = np.array(scored.groups), features[scored.name]
         for number, (train, test) in enumerate(make_splits(scored, run.config.split_count, run.config.seed)):
-            probe = fit_probe(own[train], widths, scored.scores[train], contents[train], None, units, seed)
+            probe = fit_probe(own[train], widths, scored.scores[train], contents[train], hidden_units=units, seed=seed)
             parts.append(Predictions.of(name, scored.name, scored, number, test, probe.predict(own[test])))
-        probe = fit_probe(own, widths, scored.scores, contents, None, units, seed)
+        probe = fit_probe(own, widths, scored.scores, contents, hidden_units=units, seed=seed)
         probe.save(run.probe_path(name, scored.name), _describe_probe(name, scored.name, scored))
         others = [other for other in run.scored_sets if other is not scored]
         parts += [_predict_all(probe, name, scored.name, other, features[other.name]) for other in others]
