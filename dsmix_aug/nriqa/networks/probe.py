@@ -163,7 +163,6 @@ def fit_probe(
     noise, features fall far outside that range and a linear model extrapolates; clipping bounds it. Then they are
     standardised and divided by the square root of the width of their group, so that each statistic of each feature map
     has the same weight; otherwise the last map with its many channels would dominate the early ones.
-    The ridge is solved in its dual form, where one product of the features serves every fold and every strength.
     With a hidden layer, a score is the mean of what the ridge and the layer predict.
 
     Args:
@@ -176,13 +175,6 @@ def fit_probe(
             :data:`~dsmix_aug.nriqa.networks.hidden_layer.NETWORKS`; 0: the probe is linear.
         seed: Seed of the hidden layer's draws.
     """
-    # Imported here: to predict scores takes none of them.
-    import sklearn
-    from sklearn.kernel_ridge import KernelRidge
-    from sklearn.metrics import make_scorer, mean_squared_error
-    from sklearn.model_selection import GridSearchCV, GroupKFold
-    from threadpoolctl import threadpool_limits
-
     if weights is None:
         weights = np.ones(len(scores))
     low, high = np.quantile(features, CLIP_QUANTILES, axis=0)
@@ -195,19 +187,36 @@ def fit_probe(
     intercept = float(np.average(scores, weights=weights))
     if len(np.unique(contents)) == 1:
         contents = np.arange(len(scores))
-    # Weights belong to the fit and to the error that strengths are compared by: scikit-learn routes them to both.
-    with sklearn.config_context(enable_metadata_routing=True), threadpool_limits(1, user_api="blas"):
-        # One thread: products this small lose more to waiting threads than they gain.
-        search = GridSearchCV(
-            KernelRidge(kernel="precomputed").set_fit_request(sample_weight=True),
-            {"alpha": ALPHAS},
-            cv=GroupKFold(min(FOLDS, len(np.unique(contents)))),
-            scoring=make_scorer(mean_squared_error, greater_is_better=False).set_score_request(sample_weight=True),
-        )
-        search.fit(standardized @ standardized.T, scores - intercept, groups=contents, sample_weight=weights)
-        coefficients = standardized.T @ search.best_estimator_.dual_coef_
+    coefficients = _fit_ridge(standardized, scores - intercept, contents, weights)
     probe = Probe(low, high, mean, scale, coefficients, intercept)
     if not hidden_units:
         return probe
     hidden = fit_hidden_layer(standardized, scores - intercept, weights, hidden_units, seed)
     return replace(probe, coefficients=coefficients / 2, hidden=hidden._replace(outputs=hidden.outputs / 2))
+
+
+def _fit_ridge(standardized: np.ndarray, targets: np.ndarray, contents: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the coefficients (D,) of a weighted ridge regression of the strength with the lowest held-out error."""
+    # Imported here: to predict scores takes none of them.
+    from sklearn.linear_model import ridge_regression
+    from sklearn.metrics import mean_squared_error
+    from sklearn.model_selection import GroupKFold
+    from threadpoolctl import threadpool_limits
+
+    def solve(chosen: np.ndarray, strengths: Sequence[float]) -> np.ndarray:
+        # A column of targets per strength: one product of the features serves all of them.
+        columns = np.repeat(targets[chosen, None], len(strengths), axis=1)
+        found = ridge_regression(
+            standardized[chosen], columns, strengths, sample_weight=weights[chosen], solver="cholesky"
+        )
+        return found.reshape(len(strengths), -1)  # scikit-learn drops the first dimension where it is 1
+
+    errors = np.zeros(len(ALPHAS))
+    # One thread: products this small lose more to waiting threads than they gain.
+    with threadpool_limits(1, user_api="blas"):
+        folds = GroupKFold(min(FOLDS, len(np.unique(contents)))).split(standardized, groups=contents)
+        for train, left_out in folds:
+            predicted = standardized[left_out] @ solve(train, ALPHAS).T
+            columns = np.repeat(targets[left_out, None], len(ALPHAS), axis=1)
+            errors += mean_squared_error(columns, predicted, sample_weight=weights[left_out], multioutput="raw_values")
+        return solve(np.arange(len(targets)), [ALPHAS[errors.argmin()]])[0]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from dsmix_aug._progress import track
+from dsmix_aug.nriqa.report.bootstrap import Bootstrap
 from dsmix_aug.nriqa.runs.config import Config, differences
 from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.predictions import KEYS
@@ -83,8 +83,9 @@ def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replica
         raise ValueError(f"pairs: the runs have no row {name!r}; they have {', '.join(sorted(known))}")
     table = []
     for (trained, tested), group in predictions.groupby(KEYS[1:], sort=False):
+        bootstrap = Bootstrap(group, replicates, seed)
         for row, baseline in track(pairs, f"bootstrap, {trained} -> {tested}", "pairs"):
-            values = _replicate(group, row, baseline, replicates, np.random.default_rng(seed))
+            values = bootstrap.difference(row, baseline)
             low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
             names = {"row": row, "baseline": baseline, "trained_on": trained, "tested_on": tested}
             table.append({**names, "srcc_difference": values[0], "low": low, "high": high})
@@ -93,52 +94,3 @@ def compare(predictions: pd.DataFrame, pairs: Sequence[tuple[str, str]], replica
 
 def _without_seed(config: Config) -> dict[str, Any]:
     return {name: value for name, value in config.deciding().items() if name not in ("seed", "rows")}
-
-
-class _Split(NamedTuple):
-    """The test side of one split of one run: numbers of the images' contents, and what both rows predict."""
-
-    contents: np.ndarray
-    prediction: np.ndarray
-    baseline: np.ndarray
-    target: np.ndarray
-
-
-def _replicate(group: pd.DataFrame, row: str, baseline: str, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the mean difference in SRCC of the data, then of each replicate."""
-    numbers, names = pd.factorize(group["content"])
-    runs = _pair_up(group.assign(content=numbers), row, baseline)
-    values = [np.mean([_difference(run, np.ones(len(names), int)) for run in runs])]
-    for _ in range(replicates):
-        counts = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
-        drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)))
-        differences_of_runs = [
-            _difference(run, counts) if times else 0.0 for run, times in zip(runs, drawn, strict=True)
-        ]
-        values.append(np.average(differences_of_runs, weights=drawn))
-    return np.array(values)
-
-
-def _pair_up(group: pd.DataFrame, row: str, baseline: str) -> list[list[_Split]]:
-    """Return the splits of each seed that has both rows."""
-    keys = ["seed", "split", "image"]
-    own, other = (group[group["row"] == name] for name in (row, baseline))
-    both = own.merge(other[[*keys, "prediction"]], on=keys, suffixes=("", "_baseline"))
-    if both.empty:
-        raise ValueError(f"pairs: rows {row!r} and {baseline!r} have no seed in common")
-    columns = ["content", "prediction", "prediction_baseline", "target"]
-    return [
-        [_Split(*split[columns].to_numpy().T) for _, split in run.groupby("split")] for _, run in both.groupby("seed")
-    ]
-
-
-def _difference(splits: Sequence[_Split], counts: np.ndarray) -> float:
-    """Return the difference of two rows' median SRCC over splits, with each content counted ``counts`` times."""
-    values = []
-    for split in splits:
-        chosen = np.repeat(np.arange(len(split.contents)), counts[split.contents.astype(int)])
-        ranks = stats.rankdata(np.stack([split.prediction, split.baseline, split.target])[:, chosen], axis=1)
-        correlations = np.corrcoef(ranks)
-        values.append(correlations[:2, 2])
-    own, baseline = np.median(values, axis=0)
-    return float(own - baseline)

@@ -25,13 +25,16 @@ def data():
     return features.astype(np.float32), scores, groups
 
 
-def test_equals_scikit_learns_ridge_at_the_strength_it_chose(data):
+@pytest.mark.parametrize("width", [90, 50])
+def test_equals_scikit_learns_ridge_at_the_strength_it_chose(data, width):
+    """More features than images, and fewer."""
     features, scores, groups = data
-    probe = fit_probe(features, [1] * 90, scores, groups)
-    new = np.random.default_rng(1).normal(5, 3, size=(20, 90))
+    features = features[:, :width]
+    probe = fit_probe(features, [1] * width, scores, groups)
+    new = np.random.default_rng(1).normal(5, 3, size=(20, width))
     low, high = np.percentile(features, [5, 95], axis=0)
     clip = FunctionTransformer(lambda given: given.clip(low, high))
-    ridges = [make_pipeline(clip, StandardScaler(), Ridge(90 * alpha)).fit(features, scores) for alpha in ALPHAS]
+    ridges = [make_pipeline(clip, StandardScaler(), Ridge(width * alpha)).fit(features, scores) for alpha in ALPHAS]
     distances = [np.abs(ridge.predict(new) - probe.predict(new)).max() for ridge in ridges]
     assert min(distances) < 1e-3 * scores.std()
     assert sorted(distances)[1] > 1e-2 * scores.std()  # the strengths can be told apart
