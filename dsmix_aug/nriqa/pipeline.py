@@ -30,7 +30,7 @@ def run_stages(parser: argparse.ArgumentParser, args: argparse.Namespace, folder
     """Run stages as the arguments ask for, and print what they found; exit with a message if that cannot be done."""
     run = open_run(parser, args, folder, stages)
     if distributed.rank() == 0:
-        _print_start(run)
+        _print_start(run, stages)
     for number, stage in enumerate(stages, start=1):
         if distributed.rank() == 0:
             print(f"\n[{number}/{len(stages)}] {stage}", flush=True)
@@ -81,12 +81,18 @@ def make_config(args: argparse.Namespace) -> Config:
     return config
 
 
-def _print_start(run: Run) -> None:
-    """Print how long it may take, as far as the preset knows, and what is trained."""
+def _print_start(run: Run, stages: Sequence[str]) -> None:
+    """Print how long it may take, as far as the preset knows, and what these stages train."""
     config = run.config
     networks = len(pretrainings_of(config))
+    steps = {
+        DSM: f"{config.dsm.steps} steps for the DSM",
+        PRETRAIN: f"{networks} x {config.pretrain.steps} to pre-train",
+    }
+    trained = [text for stage, text in steps.items() if stage in stages]
     print(run.remark)
-    print(f"Training: {config.dsm.steps} steps for the DSM, {config.pretrain.steps} for each of {networks} networks")
+    if trained:
+        print(f"Training: {', '.join(trained)}")
 
 
 def _run_stage(parser: argparse.ArgumentParser, run: Run, stage: str) -> None:

@@ -52,14 +52,15 @@ def test_the_names_that_help_prints_are_those_there_are():
 
 @pytest.fixture
 def start(monkeypatch, tmp_path):
-    """Start the pipeline with arguments, and a stage dsm that does what is asked for; return the exit code."""
+    """Start the pipeline with arguments, and stages that do what is asked for; return the exit code."""
 
-    def start(*arguments, dsm=lambda run: None):
-        monkeypatch.setitem(pipeline.STAGES, "dsm", dsm)
+    def start(*arguments, stage_does=lambda run: None, stages=("dsm",)):
+        for stage in stages:
+            monkeypatch.setitem(pipeline.STAGES, stage, stage_does)
         monkeypatch.setattr(pipeline, "_print_summary", lambda run, stages: None)
         monkeypatch.setattr(sys, "argv", ["pipeline", "--out", str(tmp_path), *map(str, arguments)])
         try:
-            command_line.run_pipeline("About.", stages=["dsm"])
+            command_line.run_pipeline("About.", stages=stages)
         except SystemExit as stop:
             return stop.code
         return 0
@@ -95,7 +96,7 @@ def test_an_interrupt_is_one_line_that_says_how_to_go_on(start, tmp_path, capsys
     def interrupted(run):
         raise KeyboardInterrupt
 
-    assert start("--preset", "smoke", dsm=interrupted) == 130
+    assert start("--preset", "smoke", stage_does=interrupted) == 130
     (line,) = capsys.readouterr().err.strip().splitlines()
     folder = tmp_path / "smoke"
     assert line == f"pipeline: interrupted; the same command, or --resume {folder}, goes on from the last checkpoint"
@@ -107,7 +108,7 @@ def test_what_stops_a_stage_is_one_line(start, capsys, error):
     def fail(run):
         raise error
 
-    assert start("--preset", "smoke", dsm=fail) == 1
+    assert start("--preset", "smoke", stage_does=fail) == 1
     assert capsys.readouterr().err.strip() == f"pipeline: stage dsm: {error}"
 
 
@@ -115,7 +116,7 @@ def test_a_resumed_run_keeps_its_settings(start, tmp_path):
     config = replace(PRESETS["smoke"], seed=7, split_count=2)
     Run(tmp_path / "run", config, Machine(), stages=("dsm",))
     seen = []
-    assert start("--resume", tmp_path / "run", dsm=lambda run: seen.append(run.config)) == 0
+    assert start("--resume", tmp_path / "run", stage_does=lambda run: seen.append(run.config)) == 0
     assert seen == [config]
     assert RunFolder(tmp_path / "run").config == config
 
@@ -136,7 +137,20 @@ def test_the_start_says_how_long_it_may_take(start, capsys):
     assert start("--preset", "smoke") == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == f"Preset smoke: {REMARKS['smoke']}."
-    assert printed[1] == "Training: 4 steps for the DSM, 4 for each of 2 networks"
+    assert printed[1] == "Training: 4 steps for the DSM"
+
+
+@pytest.mark.parametrize(
+    ("stages", "lines"),
+    [
+        (("dsm", "pretrain"), ["Training: 4 steps for the DSM, 2 x 4 to pre-train"]),
+        (("pretrain", "probe"), ["Training: 2 x 4 to pre-train"]),
+        (("evaluate",), []),
+    ],
+)
+def test_the_start_says_what_these_stages_train(start, capsys, stages, lines):
+    assert start("--preset", "smoke", stages=stages) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if "Training" in line] == lines
 
 
 @pytest.mark.parametrize("allowed", [False, True])
