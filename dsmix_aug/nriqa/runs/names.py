@@ -10,7 +10,7 @@ REMARKS = {
     "small": "about two hours on a CPU core; far shorter than the paper's training",
     "demo": "a smoke test, not a result (a handful of photos, minutes of training)",
     "ablation": "every row on a budget of minutes each, to compare rows with one another",
-    "dsm_study": "is it the DSM? 102,400 crops per row, an hour and a half per row on a CPU core",
+    "dsm_study": "is it the DSM? 102,400 crops per row, minutes of a CPU core each",
     "paper": "the scale of the paper; where the paper is silent, the choices are ours",
     "smoke": "a few steps that show that the code runs; its numbers mean nothing",
 }
