@@ -207,7 +207,7 @@ def _fit_ridge(standardized: np.ndarray, targets: np.ndarray, contents: np.ndarr
         # A column of targets per strength: one product of the features serves all of them.
         columns = np.repeat(targets[chosen, None], len(strengths), axis=1)
         found = ridge_regression(
-            standardized[chosen], columns, strengths, sample_weight=weights[chosen], solver="cholesky"
+            standardized[chosen], columns, np.array(strengths), sample_weight=weights[chosen], solver="cholesky"
         )
         return found.reshape(len(strengths), -1)  # scikit-learn drops the first dimension where it is 1
 
