@@ -52,6 +52,7 @@ STUDIES = {
             *((row, "cutmix_opinions") for row in DSM_ROWS),
             *((row, "no_mixing_opinions") for row in (*DSM_ROWS, "cutmix_opinions")),
             *((row, "teacher") for row in ("no_mixing_opinions", *DSM_ROWS)),
+            *((row, "dsmix_opinions") for row in DSM_ROWS[1:]),
         ),
         "On the dataset opinions the score of an image is the mean of its class: a table that knows the class, and "
         "never looks at the image, has an SRCC of 1 there, and of 0.938 with KADID-10k's scores of single images.",

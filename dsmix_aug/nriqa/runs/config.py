@@ -140,7 +140,7 @@ class Config:
     patch_size: int = 16
     held_out_side: int = 192
     stand_in_levels: tuple[int, ...] = (1, 2, 3, 4, 5)
-    weighting: Weighting = "mass_per_class"
+    weighting: Weighting = "mass_and_area"
     mix_probability: float = 1.0
     estimated_share: float = 0.0
     distilled_maps: Literal["last", "all"] = "all"
