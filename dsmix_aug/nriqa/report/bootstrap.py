@@ -71,7 +71,7 @@ class Bootstrap:
 def srcc_of_samples(
     predictions: np.ndarray, targets: np.ndarray, contents: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
-    """Return the SRCC of images in each of K samples of their contents, (K,).
+    """Return the SRCC of images in each of K samples of their contents, (K,); NaN where a sample has no two values.
 
     Args:
         predictions: (N,).
@@ -87,7 +87,8 @@ def srcc_of_samples(
 def _weighted_srcc(by_prediction: np.ndarray, by_target: np.ndarray, times: np.ndarray) -> float:
     own, target = (_centred_ranks(levels, times) for levels in (by_prediction, by_target))
     weighted = times * target
-    return float(weighted @ own / np.sqrt((times * own @ own) * (weighted @ target)))
+    with np.errstate(invalid="ignore"):
+        return float(weighted @ own / np.sqrt((times * own @ own) * (weighted @ target)))
 
 
 def _centred_ranks(levels: np.ndarray, times: np.ndarray) -> np.ndarray:
