@@ -47,7 +47,7 @@ def draw(name: str, left_out: Container[str] = ()) -> None:
             color = EXCLUDES_ZERO if low > 0 or high < 0 else INCLUDES_ZERO
             panel.plot((low, high), (number, number), color=color, linewidth=2)
             panel.plot(value, number, "o", color=color, markersize=5)
-        panel.set(title=test_set, xlabel="difference in SRCC")
+        panel.set(title=test_set.replace(", ", ",\n"), xlabel="difference in SRCC")
         panel.grid(axis="x", alpha=0.3)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].invert_yaxis()
