@@ -7,7 +7,8 @@ import multiprocessing
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ SETTINGS, SCORES, SKIPPED, README = "dataset.json", "scores.csv", "skipped.csv",
 MEASURED_PHOTOS = 3
 #: Photos that are queued for each worker, so that none waits.
 PREFETCHED = 4
+#: Seconds to wait for a worker that was told to end.
+ENDING_TIMEOUT = 10.0
 
 
 def make_dataset(args: argparse.Namespace) -> int:
@@ -130,9 +133,13 @@ def _prepare(folder: Path, settings: dict[str, Any], force: bool) -> None:
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in (SCORES, SKIPPED, README, SETTINGS):
             (folder / name).unlink(missing_ok=True)
+    _remove_half_written(folder)
+    write_json(folder / SETTINGS, settings)
+
+
+def _remove_half_written(folder: Path) -> None:
     for half_written in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         half_written.unlink(missing_ok=True)
-    write_json(folder / SETTINGS, settings)
 
 
 def _is_made(folder: Path, plan: Plan, stem: str) -> bool:
@@ -161,17 +168,22 @@ def _tell_room(images: PhotoImages, left: Sequence[int], workers: int) -> None:
 def _make_all(images: PhotoImages, left: Sequence[int], workers: int) -> dict[int, str]:
     """Make the images of the photos that are left, and return why some photos were skipped."""
     skipped = {}
-    with Progress("make images", len(left)) as progress:
-        for outcome in _outcomes(images, left, workers):
-            if outcome.stopped is not None:
-                raise OSError(f"{outcome.stopped}; the same command goes on from here")
-            if outcome.skipped is not None:
-                skipped[outcome.photo] = outcome.skipped
-            progress.advance()
+    assert images.folder is not None
+    try:
+        with Progress("make images", len(left)) as progress, closing(_outcomes(images, left, workers)) as outcomes:
+            for outcome in outcomes:
+                if outcome.stopped is not None:
+                    raise OSError(f"{outcome.stopped}; the same command goes on from here")
+                if outcome.skipped is not None:
+                    skipped[outcome.photo] = outcome.skipped
+                progress.advance()
+    except BaseException:
+        _remove_half_written(images.folder)  # by workers that were ended amid their next photo
+        raise
     return skipped
 
 
-def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Iterator[Outcome]:
+def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Generator[Outcome, None, None]:
     """Yield what became of each photo, in order, made by worker processes with one thread each."""
     if not indices:
         return
@@ -202,6 +214,8 @@ def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Iter
     finally:  # after Ctrl-C a DataLoader would wait for what its workers are doing
         for process in started:
             process.terminate()
+        for process in started:
+            process.join(ENDING_TIMEOUT)
 
 
 def _keep_freed_memory(worker: int) -> None:

@@ -5,10 +5,17 @@ import os
 import resource
 import shutil
 import subprocess
+import time
 from collections import namedtuple
+from dataclasses import dataclass
 
 import pytest
 from cli_helpers import read_files, run_main, save_photo, start_command
+from torch.utils.data import Dataset
+
+from dsmix_aug.cli._dataset_images import Outcome
+from dsmix_aug.cli._make_dataset import _make_all
+from dsmix_aug.nriqa.base.files import replace_when_done
 
 KIB = 1024
 
@@ -137,3 +144,25 @@ def test_make_dataset_on_a_read_only_disk(disk, photos, capsys):
     assert "Read-only file system" in line
     assert str(folder / "out") in line
     assert not any(folder.iterdir())
+
+
+@dataclass
+class OneFullOneAtWork(Dataset):
+    """Two photos: the first finds the disk full while the second is being written by another worker."""
+
+    folder: object
+
+    def __getitem__(self, index):
+        if index == 1:
+            with replace_when_done(self.folder / "1.jpg") as temporary:
+                temporary.write_bytes(b"half")
+                time.sleep(60)
+        while not any(self.folder.iterdir()):
+            time.sleep(0.01)
+        return Outcome(0, stopped="the disk is full")
+
+
+def test_make_dataset_ends_workers_without_what_they_were_writing(tmp_path):
+    with pytest.raises(OSError, match="the disk is full; the same command goes on from here"):
+        _make_all(OneFullOneAtWork(tmp_path), [0, 1], workers=2)
+    assert not list(tmp_path.iterdir())
