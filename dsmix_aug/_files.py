@@ -48,6 +48,12 @@ def replace_when_done(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_half_written(folder: Path) -> None:
+    """Delete the temporary files that processes left in a folder when they were ended, at any depth."""
+    for temporary in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        temporary.unlink(missing_ok=True)
+
+
 class Header(NamedTuple):
     """The header of a file of tensors, read without the tensors.
 

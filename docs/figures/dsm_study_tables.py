@@ -41,16 +41,17 @@ def of_test_set(table: pd.DataFrame, test_set: tuple[str, str]) -> pd.DataFrame:
 
 
 def scores(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return each model's SRCC on all test sets, and its PLCC on the bank's distortions."""
-    table = pd.DataFrame({"model": NAMES})
+    """Return each model's SRCC on all test sets, and its PLCC on the first, the bank's distortions."""
+    table = {"model": [*NAMES.values(), CLASS_MEANS]}
     for title, test_set in TEST_SETS.items():
-        found = of_test_set(rows, test_set).set_index("row")
-        table[title] = [f"{line.srcc:.3f} ± {line.srcc_sd:.3f}" for line in found.loc[list(NAMES)].itertuples()]
-    on_bank = of_test_set(rows, TEST_SETS["the bank's distortions"]).set_index("row").loc[list(NAMES)]
-    for column, title in (("plcc", "PLCC"), ("plcc_linear", "PLCC without the logistic")):
-        table.insert(2 + (column == "plcc_linear"), title, on_bank[column].map("{:.3f}".format).to_numpy())
-    table.loc[CLASS_MEANS] = [CLASS_MEANS, "1", "1", "1", *[""] * (table.shape[1] - 4)]
-    return table
+        found = of_test_set(rows, test_set).set_index("row").loc[list(NAMES)]
+        is_bank = test_set == ("opinions", "opinions")
+        of_class_means = "1" if is_bank else ""
+        table[title] = [*(f"{line.srcc:.3f} ± {line.srcc_sd:.3f}" for line in found.itertuples()), of_class_means]
+        if is_bank:
+            table["PLCC"] = [*found["plcc"].map("{:.3f}".format), of_class_means]
+            table["PLCC without the logistic"] = [*found["plcc_linear"].map("{:.3f}".format), of_class_means]
+    return pd.DataFrame(table)
 
 
 def differences(given: pd.DataFrame) -> pd.DataFrame:
@@ -70,10 +71,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", type=Path, help="folder with the study's rows.csv and differences.csv")
     folder = parser.parse_args().study
-    for name, make in (("rows", scores), ("differences", differences)):
-        table = make(pd.read_csv(folder / f"{name}.csv"))
-        path = RESULTS / f"dsm_study_{'srcc' if name == 'rows' else name}.csv"
-        table.to_csv(path, index=False, lineterminator="\n")
+    for source, make, name in (("rows", scores, "srcc"), ("differences", differences, "differences")):
+        table = make(pd.read_csv(folder / f"{source}.csv"))
+        table.to_csv(RESULTS / f"dsm_study_{name}.csv", index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

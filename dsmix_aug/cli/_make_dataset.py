@@ -26,7 +26,14 @@ from dsmix_aug.cli._dataset_plan import COLUMNS, Plan
 from dsmix_aug.cli._dataset_readme import describe
 from dsmix_aug.cli._messages import complain_of_photos
 from dsmix_aug.cli._photos import Photo, list_photos, output_stems
-from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, fingerprint, read_json, write_json, write_text
+from dsmix_aug.nriqa.base.files import (
+    TEMPORARY_PREFIX,
+    fingerprint,
+    read_json,
+    remove_half_written,
+    write_json,
+    write_text,
+)
 from dsmix_aug.nriqa.base.lock import NAME as LOCK
 from dsmix_aug.nriqa.base.lock import lock_folder
 from dsmix_aug.nriqa.base.names import printable
@@ -133,13 +140,8 @@ def _prepare(folder: Path, settings: dict[str, Any], force: bool) -> None:
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in (SCORES, SKIPPED, README, SETTINGS):
             (folder / name).unlink(missing_ok=True)
-    _remove_half_written(folder)
+    remove_half_written(folder)
     write_json(folder / SETTINGS, settings)
-
-
-def _remove_half_written(folder: Path) -> None:
-    for half_written in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        half_written.unlink(missing_ok=True)
 
 
 def _is_made(folder: Path, plan: Plan, stem: str) -> bool:
@@ -178,7 +180,7 @@ def _make_all(images: PhotoImages, left: Sequence[int], workers: int) -> dict[in
                     skipped[outcome.photo] = outcome.skipped
                 progress.advance()
     except BaseException:
-        _remove_half_written(images.folder)  # by workers that were ended amid their next photo
+        remove_half_written(images.folder)  # by workers that were ended amid their next photo
         raise
     return skipped
 

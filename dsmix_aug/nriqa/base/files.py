@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dsmix_aug._files import TEMPORARY_PREFIX, load_tensors, read_header, replace_when_done, save_tensors
+from dsmix_aug._files import (
+    TEMPORARY_PREFIX,
+    load_tensors,
+    read_header,
+    remove_half_written,
+    replace_when_done,
+    save_tensors,
+)
 
 __all__ = [
     "TEMPORARY_PREFIX",
@@ -18,6 +25,7 @@ __all__ = [
     "load_tensors",
     "read_header",
     "read_json",
+    "remove_half_written",
     "replace_when_done",
     "save_tensors",
     "with_remedy",

@@ -203,20 +203,19 @@ def _fit_ridge(standardized: np.ndarray, targets: np.ndarray, contents: np.ndarr
     from sklearn.model_selection import GroupKFold
     from threadpoolctl import threadpool_limits
 
-    def solve(chosen: np.ndarray, strengths: Sequence[float]) -> np.ndarray:
-        # A column of targets per strength: one product of the features serves all of them.
-        columns = np.repeat(targets[chosen, None], len(strengths), axis=1)
-        found = ridge_regression(
-            standardized[chosen], columns, np.array(strengths), sample_weight=weights[chosen], solver="cholesky"
-        )
-        return found.reshape(len(strengths), -1)  # scikit-learn drops the first dimension where it is 1
-
+    # A column per strength: one product of the features serves all of them.
+    columns = np.repeat(targets[:, None], len(ALPHAS), axis=1)
     errors = np.zeros(len(ALPHAS))
     # One thread: products this small lose more to waiting threads than they gain.
     with threadpool_limits(1, user_api="blas"):
         folds = GroupKFold(min(FOLDS, len(np.unique(contents)))).split(standardized, groups=contents)
         for train, left_out in folds:
-            predicted = standardized[left_out] @ solve(train, ALPHAS).T
-            columns = np.repeat(targets[left_out, None], len(ALPHAS), axis=1)
-            errors += mean_squared_error(columns, predicted, sample_weight=weights[left_out], multioutput="raw_values")
-        return solve(np.arange(len(targets)), [ALPHAS[errors.argmin()]])[0]
+            fitted = ridge_regression(
+                standardized[train], columns[train], np.array(ALPHAS), sample_weight=weights[train], solver="cholesky"
+            )
+            predicted = standardized[left_out] @ fitted.T
+            errors += mean_squared_error(
+                columns[left_out], predicted, sample_weight=weights[left_out], multioutput="raw_values"
+            )
+        best = ALPHAS[errors.argmin()]
+        return ridge_regression(standardized, targets, best, sample_weight=weights, solver="cholesky")

@@ -13,7 +13,7 @@ ABLATION = Config(
     dsm=LoopConfig(steps=12_000, batch_size=32, crop_size=128, learning_rate=2e-3, checkpoint_every=200, autocast=True),
     pretrain=LoopConfig(steps=400, batch_size=32, crop_size=128, learning_rate=1e-3),
     estimator=EstimatorConfig(embed_dim=192, depth=6, num_heads=3),
-    weighting="mass_per_class",
+    weighting="mass_per_class",  # as when the results of both studies were measured
     distillation_weight=4.0,
     trained_share=0.5,
     feature_autocast=True,
@@ -27,7 +27,7 @@ SMALL = replace(
     teacher="efficientnet_lite1",
     backbone="efficientnet_lite1",
     pretrain=replace(ABLATION.pretrain, steps=3000),
-    weighting=Config.weighting,
+    weighting="mass_and_area",
     mix_probability=0.5,
     estimated_share=0.3,
     hidden_units=128,

@@ -14,7 +14,7 @@ from typing import Any
 
 from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.base import distributed
-from dsmix_aug.nriqa.base.files import TEMPORARY_PREFIX, read_json, write_json
+from dsmix_aug.nriqa.base.files import read_json, remove_half_written, write_json
 from dsmix_aug.nriqa.base.lock import lock_folder
 from dsmix_aug.nriqa.datasets import ScoredSet, load_photos, load_scored_set
 from dsmix_aug.nriqa.datasets.distorted_photos import STAND_IN_NAME, make_distorted_photos
@@ -204,8 +204,7 @@ class Run(RunFolder):
 
     def _claim_folder(self) -> None:
         self._lock = lock_folder(self.folder)  # given up with this object
-        for leftover in self.folder.rglob(f"{TEMPORARY_PREFIX}*"):  # of a process that was killed
-            leftover.unlink(missing_ok=True)
+        remove_half_written(self.folder)
         self._write_config()
         sessions = read_json(self.sessions_path) if self.sessions_path.is_file() else []
         write_json(self.sessions_path, [*sessions, _describe_session(self.device)])
