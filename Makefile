@@ -22,8 +22,8 @@ test-fast: $(VENV)/.installed-test
 fuzz: export DSMIX_FUZZ ?= 10000
 fuzz: export DSMIX_AUG_KILLS ?= 30
 fuzz: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz tests/photos/test_photo_fuzz.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -k "ended_and_started or ended_at_any or kills_change_nothing"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --timeout=0 tests/fuzz tests/photos/test_photo_fuzz.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --timeout=0 tests -k "ended_and_started or ended_at_any or kills_change_nothing"
 
 long-run: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/long_run.py --batches 20000 --photos 10000

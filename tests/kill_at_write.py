@@ -47,6 +47,7 @@ def wait_for_the_end_of(parent: int) -> None:
     """Stand still until the parent takes this process with it or has died, and then leave without a trace."""
     while os.getppid() == parent:
         time.sleep(0.01)
+    time.sleep(0.1)  # for the thread that is sending what was made before, with a lock that other workers wait for
     os._exit(1)
 
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Subset
 
 from dsmix_aug._progress import Progress
 from dsmix_aug._version import __version__
+from dsmix_aug._workers import end_at_once, end_if_orphaned
 from dsmix_aug.cli._csv import write_csv
 from dsmix_aug.cli._dataset_images import Outcome, PhotoImages
 from dsmix_aug.cli._dataset_plan import COLUMNS, Plan
@@ -43,8 +44,6 @@ SETTINGS, SCORES, SKIPPED, README = "dataset.json", "scores.csv", "skipped.csv",
 MEASURED_PHOTOS = 3
 #: Photos that are queued for each worker, so that none waits.
 PREFETCHED = 4
-#: Seconds to wait for a worker that was told to end.
-ENDING_TIMEOUT = 10.0
 
 
 def make_dataset(args: argparse.Namespace) -> int:
@@ -198,7 +197,7 @@ def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Gene
             collate_fn=_as_it_is,
             num_workers=min(workers, len(indices)),
             prefetch_factor=PREFETCHED,
-            worker_init_fn=_keep_freed_memory,
+            worker_init_fn=_start_worker,
         )
         outcomes = iter(loader)
     started = [process for process in multiprocessing.active_children() if process not in others]
@@ -213,19 +212,16 @@ def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Gene
         suspects = [str(images.photos[index].path) for index, _ in zip(coming, range(workers), strict=False)]
         reason = f"a worker process was killed, perhaps for memory, at {' or '.join(suspects) or 'the end'}"
         raise OSError(f"{reason}; the same command goes on from here") from error
-    finally:  # after Ctrl-C a DataLoader would wait for what its workers are doing
-        for process in started:
-            process.terminate()
-        for process in started:
-            process.join(ENDING_TIMEOUT)
+    finally:
+        end_at_once(started)
 
 
-def _keep_freed_memory(worker: int) -> None:
+def _start_worker(worker: int) -> None:
     """Have glibc keep what images give back, which fetched from the system anew costs a tenth of a worker's time.
 
     It keeps up to twice the size of the largest block that was freed; 32 MiB is the largest that counts.
     """
-    del worker
+    end_if_orphaned(worker)
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 

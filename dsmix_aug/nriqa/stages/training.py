@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
 from dsmix_aug._progress import Progress
+from dsmix_aug._workers import end_if_orphaned
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.devices import bfloat16_autocast
 from dsmix_aug.nriqa.base.files import write_text
@@ -60,7 +61,10 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
 
     shards = range(rank, loop.shards, world_size)
     numbers = [step * loop.shards + shard for step in range(len(history), loop.steps) for shard in shards]
-    loader = iter(DataLoader(batches, batch_size=None, sampler=numbers, num_workers=run.workers))
+    loading = DataLoader(
+        batches, batch_size=None, sampler=numbers, num_workers=run.workers, worker_init_fn=end_if_orphaned
+    )
+    loader = iter(loading)
     writer = SummaryWriter(str(run.folder / "tensorboard" / part), purge_step=len(history)) if rank == 0 else None
     with Progress(part, loop.steps, "steps", done=len(history), shown=rank == 0) as progress:
         for step in range(len(history), loop.steps):
