@@ -101,7 +101,7 @@ def _result_table(results: list[_Result]) -> str:
 def _explanations(run: Run) -> str:
     """Return what each row is."""
     lines = "".join(
-        f'<tr><th scope="row">{escape(row.title)}</th><td>{escape(explain_row(row, run.config.distils))}</td></tr>'
+        f'<tr><th scope="row">{escape(row.title)}</th><td>{escape(explain_row(row, run.config))}</td></tr>'
         for row in run.rows.values()
     )
     return f"<div class='words'>{_table('What the rows are', ('row', 'what it is'), lines)}</div>"

@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from dsmix_aug.nriqa.report import pictures
 from dsmix_aug.nriqa.report.explained_rows import explain_row
 from dsmix_aug.nriqa.report.page import TEMPLATE, _figure, _Result, _result_table, _section
 from dsmix_aug.nriqa.runs.folder import RESULT_COLUMNS
+from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import ROWS
 
 NAMES = ["<script>alert(1)</script>", "$\\frac{$", "a & b", "'\">"]
@@ -56,11 +58,20 @@ def test_the_best_row_is_marked():
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_a_row_is_explained_by_all_that_makes_it(name):
-    words = explain_row(ROWS[name], distils=True)
+    config = replace(PRESETS["small"], weighting="mass")
+    words = explain_row(ROWS[name], config)
     assert words.count(" of ") >= len(ROWS[name].networks)
-    explained = {name: explain_row(row, distils=True) for name, row in ROWS.items()}
+    explained = {name: explain_row(row, config) for name, row in ROWS.items()}
     assert len(set(explained.values())) == len(ROWS)
-    assert "teacher's" not in explain_row(ROWS[name], distils=False)
+    assert "teacher's" not in explain_row(ROWS[name], replace(config, distillation_weight=0.0))
+
+
+@pytest.mark.parametrize(
+    ("weighting", "words"),
+    [("mass_and_area", "half by the DSM and half by area"), ("mass", "by the DSM"), ("annoyance", "bothers people")],
+)
+def test_a_row_without_a_weighting_of_its_own_has_that_of_the_run(weighting, words):
+    assert words in explain_row(ROWS["dsmix"], replace(PRESETS["small"], weighting=weighting))
 
 
 def test_a_result_has_the_columns_of_the_results():
