@@ -10,7 +10,7 @@ import dsmix_aug
 ROOT = Path(dsmix_aug.__file__).parent
 #: From the ground floor up. A room imports only rooms that stand before it.
 LIBRARY = (
-    "_old_paths", "_progress", "_resize", "_workers", "_tensors", "_checks", "_generator", "_files", "photos",
+    "_old_paths", "_progress", "_resize", "_worker_processes", "_tensors", "_checks", "_generator", "_files", "photos",
     "weights", "distortions", "maps", "mixing",
 )  # fmt: skip
 #: Within the pipeline the same; any of its rooms may use the whole library.

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Subset
 
 from dsmix_aug._progress import Progress
 from dsmix_aug._version import __version__
-from dsmix_aug._workers import end_at_once, end_if_orphaned
+from dsmix_aug._worker_processes import end_at_once, end_if_orphaned
 from dsmix_aug.cli._csv import write_csv
 from dsmix_aug.cli._dataset_images import Outcome, PhotoImages
 from dsmix_aug.cli._dataset_plan import COLUMNS, Plan

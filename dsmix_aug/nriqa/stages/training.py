@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
 from dsmix_aug._progress import Progress
-from dsmix_aug._workers import end_if_orphaned
+from dsmix_aug._worker_processes import end_if_orphaned
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.devices import bfloat16_autocast
 from dsmix_aug.nriqa.base.files import write_text
