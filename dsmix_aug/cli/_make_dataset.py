@@ -217,9 +217,10 @@ def _outcomes(images: PhotoImages, indices: Sequence[int], workers: int) -> Gene
 
 
 def _start_worker(worker: int) -> None:
-    """Have glibc keep what images give back, which fetched from the system anew costs a tenth of a worker's time.
+    """End where nobody waits for this worker, and have glibc keep what images give back.
 
-    It keeps up to twice the size of the largest block that was freed; 32 MiB is the largest that counts.
+    To fetch it from the system anew would cost a tenth of a worker's time. glibc keeps up to twice the size of the
+    largest block that was freed; 32 MiB is the largest that counts.
     """
     end_if_orphaned(worker)
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
