@@ -131,6 +131,14 @@ def test_faq_has_messages():
     assert all(blocks for _, blocks in questions())
 
 
+def test_files_that_pages_name_are_there():
+    named = re.compile(r"\b(?:tests|dsmix_aug|docs|examples|benchmarks)/[\w/.-]+\.(?:py|csv|rst|ipynb)\b")
+    pages = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.rst")]
+    files = {file for page in pages for file in named.findall(page.read_text(encoding="utf-8"))}
+    assert len(files) > 50
+    assert not [file for file in sorted(files) if not (ROOT / file).exists()]
+
+
 @pytest.mark.parametrize("word", SEARCHED)
 def test_words_that_people_search_are_there(word: str):
     pages = (*(ROOT / "docs").glob("*.rst"), *(ROOT / "docs/guides").glob("*.rst"))
