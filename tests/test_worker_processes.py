@@ -56,7 +56,7 @@ def run_script(code: str, tmp_path: Path) -> subprocess.CompletedProcess:
     (tmp_path / "photos").mkdir()
     for name in ("a.png", "b.png"):
         Image.effect_noise((96, 72), 50).convert("RGB").save(tmp_path / "photos" / name)
-    folders = [str(TESTS), str(TESTS / "cli"), str(TESTS / "nriqa/stages"), os.environ.get("PYTHONPATH", "")]
+    folders = [str(TESTS), str(TESTS / "nriqa/stages"), *sys.path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
     command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "photos"), str(tmp_path / "out")]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)

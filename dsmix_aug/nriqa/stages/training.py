@@ -61,10 +61,9 @@ def train(objective: nn.Module, batches: Dataset[Batch], loop: LoopConfig, run: 
 
     shards = range(rank, loop.shards, world_size)
     numbers = [step * loop.shards + shard for step in range(len(history), loop.steps) for shard in shards]
-    loading = DataLoader(
-        batches, batch_size=None, sampler=numbers, num_workers=run.workers, worker_init_fn=end_if_orphaned
+    loader = iter(
+        DataLoader(batches, batch_size=None, sampler=numbers, num_workers=run.workers, worker_init_fn=end_if_orphaned)
     )
-    loader = iter(loading)
     writer = SummaryWriter(str(run.folder / "tensorboard" / part), purge_step=len(history)) if rank == 0 else None
     with Progress(part, loop.steps, "steps", done=len(history), shown=rank == 0) as progress:
         for step in range(len(history), loop.steps):
