@@ -38,7 +38,8 @@ def judge(run: Run, row: str) -> pd.DataFrame:
     made = by_name[OPINIONS_NAME]
     first = next(scored for scored in run.scored_sets if scored is not made)
     features, widths = row_features(run, row)
-    weights = [dict(run.config.joint).get(scored.name) for scored in (first, made)]
+    of_joint = {given.dataset: given.weight for given in run.config.joined}
+    weights = [of_joint.get(scored.name) for scored in (first, made)]
     splits = [make_splits(scored, run.config.split_count, run.config.seed)[0] for scored in (first, made)]
     (photos, _), (train, test) = splits
     families = families_of(made)

@@ -92,9 +92,9 @@ def _add_data_arguments(group: argparse._ArgumentGroup) -> None:
         "--joint",
         nargs="+",
         default=[],
-        metavar="NAME[=WEIGHT]",
-        help="fit one more probe to these datasets of --data together, on the scale of the first; WEIGHT is that of "
-        "each image (default: chosen by cross-validation)",
+        metavar="NAME[+NAME...][=WEIGHT]",
+        help="fit one more probe to these datasets of --data together, on the scale of the first; a + joins those whose "
+        "scores are on one scale already; WEIGHT is that of each image (default: chosen by cross-validation)",
     )
     group.add_argument(
         "--allow-outside",

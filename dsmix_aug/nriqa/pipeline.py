@@ -150,7 +150,7 @@ def _parse_joint(given: str) -> tuple[str, float | None]:
     try:
         return name, float(weight) if sign else None
     except ValueError as error:
-        raise ValueError(f"--joint should be NAME or NAME=WEIGHT, got {given!r}") from error
+        raise ValueError(f"--joint should be NAME[+NAME...] or NAME[+NAME...]=WEIGHT, got {given!r}") from error
 
 
 def _part(given: str, option: str, form: str) -> tuple[str, str]:

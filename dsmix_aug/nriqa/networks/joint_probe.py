@@ -32,13 +32,18 @@ class TrainingSet:
     contents: np.ndarray
 
 
-def put_on_scale(scores: np.ndarray, scale_of: np.ndarray) -> np.ndarray:
+def put_on_scale(scores: np.ndarray, scale_of: np.ndarray, measured_on: np.ndarray | None = None) -> np.ndarray:
     """Map scores linearly so that their 1st and 99th percentiles meet those of other scores.
 
+    Args:
+        scores: The scores to map.
+        scale_of: The scores to meet.
+        measured_on: Scores on the scale of ``scores`` whose percentiles are taken instead.
+
     Raises:
-        ValueError: If these percentiles of the scores are equal: there is nothing to stretch.
+        ValueError: If these percentiles are equal: there is nothing to stretch.
     """
-    low, high = np.quantile(scores, SCALE_QUANTILES)
+    low, high = np.quantile(scores if measured_on is None else measured_on, SCALE_QUANTILES)
     if low == high:
         raise ValueError(f"scores should differ from one another to be put on another scale, got {low:.4g} for all")
     own_low, own_high = np.quantile(scale_of, SCALE_QUANTILES)
@@ -60,10 +65,11 @@ def fit_joint_probe(
     weights: Sequence[float | None],
     hidden_units: int = 0,
     seed: int = 0,
+    scales: Sequence[int] | None = None,
 ) -> tuple[Probe, tuple[float, ...]]:
     """Fit one probe to several datasets; it predicts scores on the scale of the first one.
 
-    Scores of the others are mapped linearly: see :func:`put_on_scale`. An image's error counts with the weight of its
+    Scores of the others are mapped linearly: see :func:`put_on_scale`. Datasets on one scale are mapped alike. An image's error counts with the weight of its
     dataset. Where none is given, one weight for all of these is chosen among :data:`WEIGHTS` (1 for the first dataset),
     by cross-validation inside what is given here: the one whose predictions of images that were left out have the
     highest SRCC, averaged over the datasets.
@@ -74,6 +80,7 @@ def fit_joint_probe(
         weights: Of one image of each dataset, above 0; ``None``: to be chosen, by probes that are linear.
         hidden_units: Units of the probe's hidden layer, as for :func:`~dsmix_aug.nriqa.networks.probe.fit_probe`.
         seed: Seed of the hidden layer's draws.
+        scales: For each dataset, the number of the dataset whose scale its scores are on. Default: each has its own.
 
     Returns:
         The probe and the weights that it was fitted with.
@@ -84,7 +91,11 @@ def fit_joint_probe(
     check_weights(weights)
     if len(sets) != len(weights):
         raise ValueError(f"weights should be one per dataset: expected {len(sets)}, got {len(weights)}")
-    on_scale = [replace(given, scores=put_on_scale(given.scores, sets[0].scores)) for given in sets[1:]]
+    measured_on = [sets[number].scores for number in (range(len(sets)) if scales is None else scales)]
+    on_scale = [
+        replace(given, scores=put_on_scale(given.scores, sets[0].scores, measured))
+        for given, measured in zip(sets[1:], measured_on[1:], strict=True)
+    ]
     sets = [sets[0], *on_scale]
     known = (1.0 if weights[0] is None else weights[0], *weights[1:])
     candidates = [

@@ -7,7 +7,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 #: Fields of a config that have an option of their own, or say where it comes from.
 NO_SETTINGS = ("preset", "rows", "data", "joint")
@@ -77,6 +77,14 @@ class EstimatorConfig:
             )
 
 
+class Joined(NamedTuple):
+    """A dataset of the joint probe, the weight of one of its images, and the dataset whose scale its scores are on."""
+
+    dataset: str
+    weight: float | None
+    scale_of: str
+
+
 @dataclass(frozen=True)
 class Config:
     """All that decides a run's numbers.
@@ -89,9 +97,10 @@ class Config:
         data: (name, path) of each scored dataset, or ``("opinions", number)`` and ``("estimated", number)`` for that
             number of images made of the pristine photos, scored by the opinion of their class or by an estimate; none:
             distorted held-out photos, scored by SSIM.
-        joint: (name, weight) of each dataset that one more probe is fitted to together, at least two of those in
-            ``data``; a weight is that of one image, ``None``: chosen by cross-validation. The probe predicts scores on
-            the scale of the first. Empty: no such probe.
+        joint: (names, weight) of the datasets that one more probe is fitted to together, at least two of those in
+            ``data``; names with ``+`` between them are of datasets whose scores are on one scale. A weight is that of
+            one image, ``None``: chosen by cross-validation. The probe predicts scores on the scale of the first. Empty:
+            no such probe.
         teacher: ``"efficientnet_lite0"``, ``"efficientnet_lite1"``, ``"efficientnet_lite2"``, a torchvision weights
             name such as ``"ResNet50_Weights.IMAGENET1K_V2"``, a timm model name, or ``"none"``.
         backbone: ``"efficientnet_lite0"`` to ``"efficientnet_lite2"``, or a timm model name.
@@ -189,6 +198,13 @@ class Config:
                 )
 
     @property
+    def joined(self) -> list[Joined]:
+        """The datasets of ``joint``, one by one."""
+        return [
+            Joined(dataset, weight, names.split("+")[0]) for names, weight in self.joint for dataset in names.split("+")
+        ]
+
+    @property
     def distils(self) -> bool:
         """Whether pre-training keeps the backbone's features close to a teacher's."""
         return self.teacher != "none" and self.distillation_weight > 0
@@ -281,7 +297,7 @@ def check_joint(joint: Sequence[tuple[str, float | None]], datasets: Sequence[st
         ValueError: If there are fewer than two, one is given twice or is not among ``datasets``, or a weight is not
             above 0.
     """
-    names = [name for name, _ in joint]
+    names = [name for group, _ in joint for name in group.split("+")]
     unknown = [name for name in names if name not in datasets]
     if unknown:
         raise ValueError(f"joint: {unknown[0]!r} is not among the datasets of the run: {', '.join(datasets) or 'none'}")

@@ -57,8 +57,9 @@ def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths:
     """
     config = run.config
     by_name = {scored.name: scored for scored in run.scored_sets}
-    joined = [by_name[dataset] for dataset, _ in config.joint]
-    weights = [weight for _, weight in config.joint]
+    joined = [by_name[given.dataset] for given in config.joined]
+    weights = [given.weight for given in config.joined]
+    scales = [joined.index(by_name[given.scale_of]) for given in config.joined]
     title = "+".join(scored.name for scored in joined)
 
     def fit(indices: Sequence[np.ndarray]) -> tuple[Probe, tuple[float, ...]]:
@@ -66,7 +67,8 @@ def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths:
             TrainingSet(features[scored.name][train], scored.scores[train], np.array(scored.groups)[train])
             for scored, train in zip(joined, indices, strict=True)
         ]
-        return fit_joint_probe(sets, widths, weights, config.hidden_units, derive_seed(config.seed, PROBE))
+        seed = derive_seed(config.seed, PROBE)
+        return fit_joint_probe(sets, widths, weights, config.hidden_units, seed, scales)
 
     parts = []
     splits = [make_splits(scored, config.split_count, config.seed) for scored in joined]

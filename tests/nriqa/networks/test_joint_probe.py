@@ -62,6 +62,27 @@ def test_the_weight_is_chosen_that_serves_all_datasets_best(sets, monkeypatch):
     assert fit_joint_probe(sets, [1] * WIDTH, [None, 0.5])[1] == (1, 0.5)
 
 
+def test_datasets_on_one_scale_are_mapped_alike(sets):
+    upper = TrainingSet(sets[1].features, 3 + sets[1].scores / 4, sets[1].contents)
+    probe, _ = fit_joint_probe([*sets, upper], [1] * WIDTH, [1, 1, 1], scales=[0, 1, 1])
+    low, high = np.quantile(sets[1].scores, [0.01, 0.99])
+    own_low, own_high = np.quantile(sets[0].scores, [0.01, 0.99])
+    by_hand = [own_low + (given.scores - low) * (own_high - own_low) / (high - low) for given in (sets[1], upper)]
+    expected = joint_probe._fit(
+        [sets[0], *(TrainingSet(sets[1].features, scores, sets[1].contents) for scores in by_hand)],
+        [1] * WIDTH,
+        [1, 1, 1],
+    )
+    np.testing.assert_allclose(probe.predict(upper.features), expected.predict(upper.features), atol=1e-12)
+    own, _ = fit_joint_probe([*sets, upper], [1] * WIDTH, [1, 1, 1])
+    assert np.abs(own.predict(upper.features) - probe.predict(upper.features)).max() > 0.01
+
+
+def test_datasets_on_the_scale_of_the_first_stay_as_they_are():
+    given, first = np.linspace(0.2, 0.4, 11), np.linspace(0, 1, 11)
+    np.testing.assert_allclose(put_on_scale(given, first, first), given, atol=1e-15)
+
+
 @pytest.mark.parametrize("weight", [-0.1, 0, np.nan, np.inf])
 def test_weights_are_above_zero(sets, weight):
     with pytest.raises(ValueError, match=f"the weight of a dataset should be above 0, got {weight}"):

@@ -111,12 +111,24 @@ def test_a_config_with_a_joint_probe_is_read_as_it_was_written(run):
         ((("toy", 1.0), ("live", 1.0)), "joint: 'live' is not among the datasets of the run: toy, opinions"),
         ((("toy", 1.0),), "joint should name at least 2 different datasets, got toy"),
         ((("toy", 1.0), ("toy", 1.0)), "joint should name at least 2 different datasets, got toy, toy"),
+        ((("toy+toy", 1.0),), "joint should name at least 2 different datasets, got toy, toy"),
+        ((("toy+", 1.0),), "joint: '' is not among the datasets of the run: toy, opinions"),
         ((("toy", 1.0), ("opinions", -0.1)), "joint: the weight of 'opinions' should be above 0, got -0.1"),
     ],
 )
 def test_bad_joint(run, joint, message):
     with pytest.raises(ValueError, match=message):
         replace(run.config, joint=joint)
+
+
+def test_datasets_on_one_scale_are_joined_by_a_plus(run, tmp_path):
+    assert replace(run.config, joint=(("toy+opinions", 0.5),)).joined == [("toy", 0.5, "toy"), ("opinions", 0.5, "toy")]
+    config = replace(run.config, joint=(("toy+opinions", 0.5),), split_count=1)
+    on_one = Run(tmp_path / "run", config, Machine())
+    run_probe(on_one)
+    scores = RunFolder(on_one.folder).quality_model("teacher", "toy+opinions").score(run.scored_sets[1].images)
+    assert scores.max() < 10  # 1 to 5 stays what it is, beside 10 to 90
+    assert Config.from_dict(config.to_dict()) == config
 
 
 def test_a_probe_that_was_not_fitted_is_named(run):
