@@ -27,7 +27,13 @@ BLUR = ("gaussian_blur", "lens_blur", "motion_blur")
 COMPRESSION = ("jpeg2000", "jpeg", "pixelate")
 NOISE = ("white_noise", "white_noise_color", "impulse_noise", "multiplicative_noise", "denoise")
 #: Kinds of distortion that people judge alike at a given value of the metric. Choose the kin of yours.
-KIN = {"blur": BLUR, "compression": COMPRESSION, "noise": NOISE, "any": BLUR + COMPRESSION + NOISE}
+KIN = {
+    "blur": BLUR,
+    "codec": ("jpeg2000", "jpeg"),
+    "compression": COMPRESSION,
+    "noise": NOISE,
+    "any": BLUR + COMPRESSION + NOISE,
+}
 #: Where the curve is known: HaarPSI of a photo that is as it was, and of one that is past recognition.
 ENDS = np.array([[1.0, 4.6], [0.3, 1.1]])
 KNOTS = np.linspace(0.3, 1, 36)

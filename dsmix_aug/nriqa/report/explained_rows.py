@@ -32,6 +32,9 @@ def explain_row(row: Row, config: Config) -> str:
 
 
 def _explain_network(name: str, config: Config) -> str:
+    averaged = name.split("+")
+    if len(averaged) > 1:
+        return "the mean of the weights of " + " and of ".join(_explain_network(one, config) for one in averaged)
     if name in PRETRAININGS:
         return _explain_pretraining(PRETRAININGS[name], config)
     if name == "random":

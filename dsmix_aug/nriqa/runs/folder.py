@@ -21,7 +21,7 @@ from dsmix_aug.nriqa.networks.row import Row
 from dsmix_aug.nriqa.quality_model import QualityModel
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.names import DSM, EVALUATE, PRETRAIN, PROBE, describe
-from dsmix_aug.nriqa.runs.networks import build_network
+from dsmix_aug.nriqa.runs.networks import average_networks, build_network
 from dsmix_aug.nriqa.runs.predictions import Predictions
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, rows_of
 
@@ -261,6 +261,9 @@ class RunFolder:
         return self.rows[name]
 
     def _network(self, name: str, share: float) -> Backbone:
+        averaged = name.split("+")
+        if len(averaged) > 1:
+            return average_networks([self._network(one, share) for one in averaged])
         if name not in PRETRAININGS:
             return build_network(self.config, name, self.backbone_path(name), share)
         return self._read(

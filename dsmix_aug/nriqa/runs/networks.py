@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +54,25 @@ def build_network(config: Config, name: str, pretrained: Path, share: float) -> 
             state = interpolate_weights(new_backbone(config, start).state_dict(), state, share)
         backbone.load_state_dict(state)
     return backbone.eval().requires_grad_(False)
+
+
+def average_networks(networks: Sequence[Backbone]) -> Backbone:
+    """Return a network with the mean of the weights of others that started from the same weights.
+
+    Batch norms' statistics are averaged too; their counters are the first one's. It knows what each of them learned, at
+    the cost of one.
+
+    Source: Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
+    increasing inference time", ICML 2022.
+    """
+    states = [network.state_dict() for network in networks]
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(0) if first.is_floating_point() else first
+        for name, first in states[0].items()
+    }
+    averaged = copy.deepcopy(networks[0])
+    averaged.load_state_dict(mean)
+    return averaged
 
 
 def interpolate_weights(initial: dict[str, Tensor], trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:

@@ -98,6 +98,10 @@ ROWS = {
         f"lite1_and_{name}": Row(f"EfficientNet-Lite1 + {PRETRAININGS[name].title}", ("efficientnet_lite1", name))
         for name in ("no_mixing_opinions", "dsmix_annoyance")
     },
+    "lite1_and_averaged": Row(
+        "EfficientNet-Lite1 + mean of DSMix by annoyance and no mixing, opinions",
+        ("efficientnet_lite1", "dsmix_annoyance+no_mixing_opinions"),
+    ),
     "random": Row("random initialisation", ("random",)),
     "teacher": Row("teacher alone", ("teacher",)),
     "teacher_and_lite1": Row("teacher + EfficientNet-Lite1", ("teacher", "efficientnet_lite1")),
@@ -143,7 +147,8 @@ def rows_of(config: Config) -> dict[str, Row]:
 
 def pretrainings_of(config: Config) -> dict[str, Pretraining]:
     """Return the pre-trainings that the config's rows need, by name, each once."""
-    names = dict.fromkeys(network for row in rows_of(config).values() for network in row.networks)
+    networks = [network for row in rows_of(config).values() for network in row.networks]
+    names = dict.fromkeys(name for network in networks for name in network.split("+"))
     return {
         name: replace(PRETRAININGS[name], distill=PRETRAININGS[name].distill and config.distils)
         for name in names

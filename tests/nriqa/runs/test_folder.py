@@ -10,9 +10,10 @@ import torch
 
 from dsmix_aug import DSMEstimator
 from dsmix_aug.nriqa.base.csv_files import write_csv
-from dsmix_aug.nriqa.base.files import write_json
+from dsmix_aug.nriqa.base.files import save_tensors, write_json
 from dsmix_aug.nriqa.networks.probe import Probe
 from dsmix_aug.nriqa.runs.folder import FORMAT, RESULT_COLUMNS, RunFolder
+from dsmix_aug.nriqa.runs.networks import KIND, new_backbone
 from dsmix_aug.nriqa.runs.predictions import COLUMNS, Predictions
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import ROWS
@@ -147,3 +148,32 @@ def test_no_run_and_no_json(run, tmp_path):
     run.config_path.write_text("{")
     with pytest.raises(ValueError, match=r"config.json is not a JSON file"):
         RunFolder(run.folder).config  # noqa: B018
+
+
+def test_an_averaged_network_has_the_mean_of_its_pre_trainings_weights(tmp_path):
+    config = replace(PRESETS["smoke"], rows=("lite1_and_averaged",))
+    run = RunFolder(tmp_path / "run")
+    write_json(run.config_path, {"format": FORMAT, "config": config.to_dict(), "data": {}})
+    states = {}
+    for number, name in enumerate(("dsmix_annoyance", "no_mixing_opinions")):
+        network = new_backbone(config, "random")
+        with torch.no_grad():
+            for tensor in network.state_dict().values():
+                tensor.add_(number + 1) if tensor.is_floating_point() else tensor.fill_(7)
+        states[name] = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+        run.backbone_path(name).parent.mkdir(parents=True)
+        save_tensors(run.backbone_path(name), KIND, name, states[name])
+        write_json(run.marker_path(f"pretrain/{name}"), {"seconds": 1.0})
+    networks = RunFolder(run.folder).networks("lite1_and_averaged")
+    assert len(networks) == 2
+    averaged = networks[1]
+    assert not averaged.training
+    assert not any(parameter.requires_grad for parameter in averaged.parameters())
+    first, second = states.values()
+    for key, tensor in averaged.state_dict().items():
+        expected = (first[key].double() + second[key].double()) / 2
+        assert tensor.dtype == first[key].dtype
+        np.testing.assert_allclose(tensor.double(), expected, rtol=1e-6, atol=1e-6)
+    run.marker_path("pretrain/no_mixing_opinions").unlink()
+    with pytest.raises(FileNotFoundError, match="no pre-trained 'no_mixing_opinions'"):
+        RunFolder(run.folder).networks("lite1_and_averaged")

@@ -55,7 +55,7 @@ def test_without_a_teacher_nothing_is_distilled():
     kept = [name for name, pretraining in PRETRAININGS.items() if pretraining.distill]
     assert "dsmix" in kept
     assert "dsmix_undistilled" not in kept
-    with_other_teachers = ["lite1_and_no_mixing_opinions", "lite1_and_dsmix_annoyance"]
+    with_other_teachers = ["lite1_and_no_mixing_opinions", "lite1_and_dsmix_annoyance", "lite1_and_averaged"]
     assert list(rows_of(without)) == [*kept, *with_other_teachers, "random"]
     assert list(pretrainings_of(without)) == kept
     assert not any(pretraining.distill for pretraining in pretrainings_of(without).values())
