@@ -1,6 +1,6 @@
 """Does a joint probe carry over to kinds of distortions that it was not trained on? Each family is left out in turn.
 
-    python docs/recipes/held_out_families.py runs/small lite1_and_dsmix_annoyance
+    python docs/recipes/held_out_families.py runs/small lite1_and_averaged
 
 The probe is fitted to the training sides of the run's first scored dataset and of ``opinions``, without the images of
 one family, and tested on that family's images of held-out photos. Beside it stands the probe that has seen the family.

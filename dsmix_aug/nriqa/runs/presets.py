@@ -23,7 +23,7 @@ ABLATION = Config(
 SMALL = replace(
     ABLATION,
     preset="small",
-    rows=("lite1_and_dsmix_annoyance", "teacher"),
+    rows=("lite1_and_averaged", "teacher"),
     teacher="efficientnet_lite1",
     backbone="efficientnet_lite1",
     pretrain=replace(ABLATION.pretrain, steps=3000),
