@@ -93,8 +93,8 @@ def _add_data_arguments(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=[],
         metavar="NAME[+NAME...][=WEIGHT]",
-        help="fit one more probe to these datasets of --data together, on the scale of the first; a + joins those whose "
-        "scores are on one scale already; WEIGHT is that of each image (default: chosen by cross-validation)",
+        help="fit one more probe to these datasets of --data together, on the scale of the first; a + joins those "
+        "whose scores are on one scale already; WEIGHT is that of each image (default: chosen by cross-validation)",
     )
     group.add_argument(
         "--allow-outside",

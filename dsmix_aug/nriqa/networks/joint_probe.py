@@ -69,10 +69,10 @@ def fit_joint_probe(
 ) -> tuple[Probe, tuple[float, ...]]:
     """Fit one probe to several datasets; it predicts scores on the scale of the first one.
 
-    Scores of the others are mapped linearly: see :func:`put_on_scale`. Datasets on one scale are mapped alike. An image's error counts with the weight of its
-    dataset. Where none is given, one weight for all of these is chosen among :data:`WEIGHTS` (1 for the first dataset),
-    by cross-validation inside what is given here: the one whose predictions of images that were left out have the
-    highest SRCC, averaged over the datasets.
+    Scores of the others are mapped linearly: see :func:`put_on_scale`. Datasets on one scale are mapped alike. An
+    image's error counts with the weight of its dataset. Where none is given, one weight for all of these is chosen
+    among :data:`WEIGHTS` (1 for the first dataset), by cross-validation inside what is given here: the one whose
+    predictions of images that were left out have the highest SRCC, averaged over the datasets.
 
     Args:
         sets: The datasets, at least two.

@@ -12,7 +12,8 @@ class Row:
     Attributes:
         title: Name in tables.
         networks: The networks whose features are joined: names of pre-trainings, several with ``+`` between them for
-            the mean of their weights, ``"random"`` for the backbone with random weights, ``"teacher"`` for the config's teacher, or another teacher by its name, one of
+            the mean of their weights, ``"random"`` for the backbone with random weights, ``"teacher"`` for the config's
+            teacher, or another teacher by its name, one of
             :data:`~dsmix_aug.nriqa.networks.backbones.EFFICIENTNET_LITES`.
         last_layer_only: Whether only the last feature map of each network is used.
         set_back: Whether the pre-trained weights are averaged with the initial ones, as the config's
