@@ -20,8 +20,8 @@ from dsmix_aug.nriqa.networks.teacher import build_teacher, check_teacher, is_do
 from dsmix_aug.weights import OLDEST_FORMAT, check_tensors, fits, read_weights
 
 KIND = "dsmix_aug.QualityModel"
-#: Names of networks, and how many of them there may be.
-NETWORK_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+#: Names of networks, with ``+`` between those whose weights were averaged, and how many of them there may be.
+NETWORK_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}(\+[a-z][a-z0-9_]{0,63}){0,7}")
 MOST_NETWORKS = 8
 ENTRIES: dict[str, type] = {
     "row": dict,

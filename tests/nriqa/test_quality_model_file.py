@@ -70,6 +70,17 @@ def test_the_unchanged_file_is_read(tensors, tmp_path):
         assert torch.equal(tensor, tensors[f"dsmix/{name}"])
 
 
+def test_a_network_of_averaged_weights_is_read(tensors, tmp_path):
+    name = "dsmix_annoyance+no_mixing_opinions"
+    renamed = {key.replace("dsmix/", f"{name}/"): tensor for key, tensor in tensors.items()}
+    path = write(tmp_path / "model.safetensors", {**DESCRIPTION, **row(networks=[name])}, renamed)
+    model = QualityModel.from_pretrained(path)
+    for key, tensor in model.networks[0].state_dict().items():
+        assert torch.equal(tensor, renamed[f"{name}/{key}"])
+    model.save_pretrained(tmp_path / "again.safetensors")
+    assert QualityModel.from_pretrained(tmp_path / "again.safetensors").row == model.row
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -88,6 +99,8 @@ def test_the_unchanged_file_is_read(tensors, tmp_path):
         (row(networks=["dsmix"] * 300), "networks should be 1 to 8, got 300"),
         (row(networks=[]), "networks should be 1 to 8, got 0"),
         (row(networks=["nobody"]), "is unknown"),
+        (row(networks=["dsmix+"]), "networks should have names such as 'dsmix'"),
+        (row(networks=["+".join(["dsmix"] * 9)]), "networks should have names such as 'dsmix'"),
         (row(networks=[["dsmix"]]), "networks should have names such as 'dsmix'"),
         (row(networks="dsmix"), "networks should be list, got str"),
         (row(networks=["dsmix", "cutmix"]), "should have shape|is missing"),

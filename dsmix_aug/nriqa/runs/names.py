@@ -7,7 +7,7 @@ STAGE_NAMES = DSM, PRETRAIN, PROBE, EVALUATE = "dsm", "pretrain", "probe", "eval
 
 #: How far the numbers of each preset can be trusted; printed next to them, without influence on them.
 REMARKS = {
-    "small": "about two hours on a CPU core; far shorter than the paper's training",
+    "small": "about three hours on a CPU core; far shorter than the paper's training",
     "demo": "a smoke test, not a result (a handful of photos, minutes of training)",
     "ablation": "every row on a budget of minutes each, to compare rows with one another",
     "dsm_study": "is it the DSM? 102,400 crops per row, minutes of a CPU core each",
