@@ -253,7 +253,7 @@ class QualityModel(nn.Module):
             >>> from dsmix_aug import QualityModel
             >>> model = QualityModel.from_pretrained("small")
             >>> model.row.networks
-            ('efficientnet_lite1', 'dsmix_annoyance')
+            ('efficientnet_lite1', 'dsmix_annoyance+no_mixing_opinions')
         """
         check_device(device)
         return cls(**read_quality_model(find_weights("quality_model", name_or_path), allow_download)).to(device)
