@@ -27,6 +27,7 @@ from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.datasets.estimated_opinions import CURVES, HAARPSI_KNOTS
 from dsmix_aug.nriqa.datasets.haarpsi import haarpsi
+from dsmix_aug.nriqa.datasets.photos import write_png
 from dsmix_aug.photos.listing import list_photos
 from dsmix_aug.photos.reader import read_photo
 
@@ -182,9 +183,11 @@ def main() -> None:
             image, reference, name = make(photo, rng)
             value = haarpsi(to_batch(image), to_batch(reference)).item()
             opinion = np.interp(value, HAARPSI_KNOTS, curve)
-            file = args.out / "images" / f"{path.stem}-{name}.png"
-            cv2.imwrite(str(file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-            rows.append((f"images/{file.name}", f"{opinion:.4f}", path.name, name))
+            # By number, as photos of two folders may share a name.
+            file = args.out / "images" / f"{number:05d}-{path.stem}-{name}.png"
+            write_png(to_batch(image)[0], file)
+            reference_name = path.relative_to(args.photos).as_posix()
+            rows.append((f"images/{file.name}", f"{opinion:.4f}", reference_name, name))
     columns = ("image", "opinion", "reference", "distortion")
     write_csv(args.out / "scores.csv", dict(zip(columns, zip(*rows, strict=True), strict=True)))
 

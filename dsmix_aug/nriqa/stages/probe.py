@@ -57,9 +57,10 @@ def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths:
     """
     config = run.config
     by_name = {scored.name: scored for scored in run.scored_sets}
-    joined = [by_name[given.dataset] for given in config.joined]
+    names = [given.dataset for given in config.joined]
+    joined = [by_name[name] for name in names]
     weights = [given.weight for given in config.joined]
-    scales = [joined.index(by_name[given.scale_of]) for given in config.joined]
+    scales = [names.index(given.scale_of) for given in config.joined]
     title = "+".join(scored.name for scored in joined)
 
     def fit(indices: Sequence[np.ndarray]) -> tuple[Probe, tuple[float, ...]]:

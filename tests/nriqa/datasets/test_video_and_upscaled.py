@@ -86,3 +86,19 @@ def test_the_script_makes_a_scored_dataset(tmp_path, monkeypatch):
     assert len(scored.images) == 4
     with pytest.raises(SystemExit):
         main()
+
+
+def test_photos_of_one_name_in_two_folders_are_two_photos(tmp_path, monkeypatch):
+    for folder in ("a", "b"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        Image.fromarray(PHOTO[:128, :128]).save(tmp_path / "photos" / folder / "photo.png")
+    main = RECIPE["main"]
+    monkeypatch.setitem(main.__globals__, "METHODS", ("bicubic",))
+    monkeypatch.setitem(main.__globals__, "CODECS", {"mpeg4": ("matroska", (31, 31))})
+    monkeypatch.setitem(main.__globals__, "FACTORS", (4,))  # the files of both would have one name
+    out = tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["video_and_upscaled.py", str(tmp_path / "photos"), str(out)])
+    main()
+    table = pd.read_csv(out / "scores.csv")
+    assert table["image"].nunique() == len(list((out / "images").iterdir())) == 4
+    assert table["reference"].tolist() == ["a/photo.png"] * 2 + ["b/photo.png"] * 2
