@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -123,11 +124,7 @@ class EfficientNetLite(Backbone):
 
 
 def _fold(module: nn.Module, convolution: str, norm: str) -> None:
-    """Make a batch norm in eval mode part of the convolution before it.
-
-    With stride 1 the convolution pads by itself from now on. The package's padding follows the size of the image, which
-    makes a difference for other strides only, and copies the image.
-    """
+    """Make a batch norm in eval mode part of the convolution before it, which pads without copying the image."""
     fused = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
     if tuple(fused.stride) == (1, 1):
         plain = nn.Conv2d(
@@ -135,8 +132,30 @@ def _fold(module: nn.Module, convolution: str, norm: str) -> None:
         )
         plain.weight, plain.bias = fused.weight, fused.bias
         fused = plain
+    else:
+        fused = _StrideTwo(fused)
     setattr(module, convolution, fused)
     setattr(module, norm, nn.Identity())
+
+
+class _StrideTwo(nn.Module):
+    """A convolution of stride 2 that pads as TensorFlow's "same" does: of sides of even length more at the end.
+
+    PyTorch's convolutions pad both ends alike, so the package copies the image to pad it, and that takes a fifth of a
+    network's time. Here the kernel grows by two, with zeros: at its start for sides of even length, on both sides for
+    others.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        assert convolution.bias is not None
+        self.weight, self.bias, self.groups = convolution.weight, convolution.bias, convolution.groups
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the maps, (B, C, ceil(H / 2), ceil(W / 2))."""
+        height, width = ((2, 0) if length % 2 == 0 else (1, 1) for length in images.shape[-2:])
+        weight = F.pad(self.weight, (*width, *height)).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(images, weight, self.bias, stride=2, padding=weight.shape[-1] // 2, groups=self.groups)
 
 
 def _find_imagenet_weights(variant: str) -> tuple[Path, str]:

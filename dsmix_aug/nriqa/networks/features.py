@@ -28,8 +28,9 @@ FLAT_VARIANCE = 1e-30
 #: Images of a shorter side below this many px run in float32: bfloat16 convolutions of maps that are 1 px wide give NaN
 #: now and then on the CPU.
 SMALLEST_AUTOCAST_SIDE = 64
-#: Upper bounds of a batch, so that a folder of camera photos fits into memory; one image may exceed the pixel bound.
-BATCH_SIZE, BATCH_PIXELS = 16, 2**22
+#: Upper bounds of a batch, so that a folder of camera photos fits into memory; one image may exceed that of pixels. The
+#: CPU's is one image of 512x512 px: larger feature maps leave its caches, and the system clears their memory each time.
+BATCH_SIZE, CPU_BATCH_PIXELS, GPU_BATCH_PIXELS = 16, 2**18, 2**22
 #: A photo of more pixels than a tile with its margins is scored in tiles: their side in px, and how much of their
 #: surroundings they are given on each side. Both are multiples of every stride.
 TILE, MARGIN = 1024, 128
@@ -158,22 +159,24 @@ def extract_features(
     rows = []
     backbone = backbone.folded()
     with torch.no_grad(), bfloat16_autocast(device, autocast):
-        for batch in photo_batches(images, title):
+        pixels = CPU_BATCH_PIXELS if torch.device(device).type == "cpu" else GPU_BATCH_PIXELS
+        for batch in photo_batches(images, title, pixels):
             rows.append(pool_features(backbone, to_float(batch.to(device))).cpu().numpy())
     return np.concatenate(rows)
 
 
-def photo_batches(photos: Sequence[Path], title: str) -> Iterator[Tensor]:
+def photo_batches(photos: Sequence[Path], title: str, pixels: int) -> Iterator[Tensor]:
     """Read photos in their order and yield batches (B, 3, H, W) uint8; neighbours of one size share a batch.
 
     Args:
         photos: The files.
         title: What the progress bar says.
+        pixels: Upper bound of a batch's pixels, unless it is one photo.
     """
     waiting: list[Tensor] = []
     for path in track(photos, title, "images"):
         photo = read_photo(path)
-        full = min(BATCH_SIZE, BATCH_PIXELS // photo[0].numel())
+        full = min(BATCH_SIZE, pixels // photo[0].numel())
         if waiting and (len(waiting) >= full or photo.shape != waiting[0].shape):
             yield torch.stack(waiting)
             waiting = []

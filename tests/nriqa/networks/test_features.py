@@ -84,7 +84,7 @@ def test_autocast_is_used_where_it_is_fast(photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("pixels", "sizes"), [(3 * 32 * 32, [2, 1, 1]), (32 * 32, [1, 1, 1, 1]), (1, [1, 1, 1, 1])])
 def test_a_batch_is_bounded_in_pixels(photos, pixels, sizes, monkeypatch):
     backbone, seen = TwoLayers().eval(), []
-    monkeypatch.setattr("dsmix_aug.nriqa.networks.features.BATCH_PIXELS", pixels)
+    monkeypatch.setattr("dsmix_aug.nriqa.networks.features.CPU_BATCH_PIXELS", pixels)
     monkeypatch.setattr(
         "dsmix_aug.nriqa.networks.features.pool_features",
         lambda _, images: (seen.append(len(images)), images.flatten(1)[:, :8])[1],
