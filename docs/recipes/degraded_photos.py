@@ -5,11 +5,11 @@
     python docs/recipes/degraded_photos.py PHOTOS degraded
     python examples/nriqa_pipeline.py --data degraded=degraded/scores.csv ...
 
-Each photo gives three images. One is a frame of a clip, in which a window moves over the photo, after a video codec. One
-was shrunk and enlarged again: interpolated, sharpened, back-projected, or by the network waifu2x. One was compressed,
-blurred or made noisy at any strength, as the bank has five levels only. Nobody scored them: their opinions are estimates,
-read off HaarPSI between the image and what it was made of (``estimate_opinions.py``), so that a busy photo hides more
-than a plain one.
+Each photo gives three images. One is a frame of a clip, in which a window moves over the photo, after a video codec.
+One was shrunk and enlarged again: interpolated, sharpened, back-projected, or by the network waifu2x. One was
+compressed, blurred or made noisy at any strength, as the bank has five levels only. Nobody scored them: their opinions
+are estimates, read off HaarPSI between the image and what it was made of (``estimate_opinions.py``), so that a busy
+photo hides more than a plain one.
 """
 
 import argparse
