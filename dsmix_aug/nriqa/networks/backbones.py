@@ -141,9 +141,8 @@ def _fold(module: nn.Module, convolution: str, norm: str) -> None:
 class _StrideTwo(nn.Module):
     """A convolution of stride 2 that pads as TensorFlow's "same" does: of sides of even length more at the end.
 
-    PyTorch's convolutions pad both ends alike, so the package copies the image to pad it, and that takes a fifth of a
-    network's time. Here the kernel grows by two, with zeros: at its start for sides of even length, on both sides for
-    others.
+    PyTorch's convolutions pad both ends alike, so the package pads the image, which copies it. Here the kernel grows by
+    two, with zeros: at its start for sides of even length, on both sides for others.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
