@@ -24,3 +24,13 @@ class Row:
     networks: tuple[str, ...]
     last_layer_only: bool = False
     set_back: bool = False
+
+
+def averaged_names(network: str) -> list[str]:
+    """Return the names of those whose weights' mean one of a row's networks is; for any other network its own name.
+
+    Example:
+        >>> averaged_names("dsmix+no_mixing")
+        ['dsmix', 'no_mixing']
+    """
+    return network.split("+")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsmix_aug.nriqa.networks.row import Row
+from dsmix_aug.nriqa.networks.row import Row, averaged_names
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.rows import PRETRAININGS, Pretraining
 
@@ -32,7 +32,7 @@ def explain_row(row: Row, config: Config) -> str:
 
 
 def _explain_network(name: str, config: Config) -> str:
-    averaged = name.split("+")
+    averaged = averaged_names(name)
     if len(averaged) > 1:
         return "the mean of the weights of " + " and of ".join(_explain_network(one, config) for one in averaged)
     if name in PRETRAININGS:

@@ -17,7 +17,7 @@ from dsmix_aug.nriqa.base.devices import check_device
 from dsmix_aug.nriqa.base.files import read_json
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.probe import Probe
-from dsmix_aug.nriqa.networks.row import Row
+from dsmix_aug.nriqa.networks.row import Row, averaged_names
 from dsmix_aug.nriqa.quality_model import QualityModel
 from dsmix_aug.nriqa.runs.config import Config
 from dsmix_aug.nriqa.runs.names import DSM, EVALUATE, PRETRAIN, PROBE, describe
@@ -261,7 +261,7 @@ class RunFolder:
         return self.rows[name]
 
     def _network(self, name: str, share: float) -> Backbone:
-        averaged = name.split("+")
+        averaged = averaged_names(name)
         if len(averaged) > 1:
             return average_networks([self._network(one, share) for one in averaged])
         if name not in PRETRAININGS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dsmix_aug.nriqa.networks.row import Row
+from dsmix_aug.nriqa.networks.row import Row, averaged_names
 from dsmix_aug.nriqa.runs.config import Config, Weighting
 
 
@@ -148,7 +148,7 @@ def rows_of(config: Config) -> dict[str, Row]:
 def pretrainings_of(config: Config) -> dict[str, Pretraining]:
     """Return the pre-trainings that the config's rows need, by name, each once."""
     networks = [network for row in rows_of(config).values() for network in row.networks]
-    names = dict.fromkeys(name for network in networks for name in network.split("+"))
+    names = dict.fromkeys(name for network in networks for name in averaged_names(network))
     return {
         name: replace(PRETRAININGS[name], distill=PRETRAININGS[name].distill and config.distils)
         for name in names

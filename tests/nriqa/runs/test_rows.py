@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsmix_aug.nriqa.networks.backbones import EFFICIENTNET_LITES
+from dsmix_aug.nriqa.networks.row import averaged_names
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.rows import DSM_STUDY_ROWS, PRETRAININGS, ROWS
 
@@ -16,7 +17,7 @@ STUDIES = runpy.run_path(str(SCRIPT))["STUDIES"]
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_networks_of_a_row_are_known(name):
-    networks = {one for network in ROWS[name].networks for one in network.split("+")}
+    networks = {one for network in ROWS[name].networks for one in averaged_names(network)}
     assert networks <= {*PRETRAININGS, *EFFICIENTNET_LITES, "teacher", "random"}
 
 
