@@ -25,12 +25,14 @@ import torch
 from av.codec.context import Flags
 
 from dsmix_aug._progress import track
+from dsmix_aug.distortions.blur import GaussianBlur
+from dsmix_aug.distortions.compression import Jpeg, Jpeg2000
 from dsmix_aug.nriqa.base.csv_files import write_csv
 from dsmix_aug.nriqa.datasets.estimated_opinions import CURVES, HAARPSI_KNOTS
 from dsmix_aug.nriqa.datasets.haarpsi import haarpsi
 from dsmix_aug.nriqa.datasets.photos import write_png
 from dsmix_aug.photos.listing import list_photos
-from dsmix_aug.photos.reader import photo_size, read_photo
+from dsmix_aug.photos.reader import photo_size, read_photo, to_float
 
 #: HaarPSI -> opinion at HAARPSI_KNOTS. Of video: the mean of two curves of ``estimate_opinions.py --kin codec``, of 16
 #: photos of 512 px each, as they are. JPEG and JPEG 2000, when left out, are off by 0.26 and 0.48 points (RMSE).
@@ -68,6 +70,9 @@ STRENGTHS = {
     "white_noise": (3, 130),
     "grey_noise": (3, 130),
 }
+#: Of the bank, at any value of their parameter; and noise, of which the bank has no grey kind.
+DISTORTIONS = {"jpeg": Jpeg(), "jpeg2000": Jpeg2000(), "gaussian_blur": GaussianBlur()}
+NOISE_CHANNELS = {"white_noise": 3, "grey_noise": 1}
 
 
 def film(photo: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -173,20 +178,10 @@ def make_degraded(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
 
 def degrade(photo: np.ndarray, name: str, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Return a photo degraded by one of :data:`STRENGTHS`."""
-    if name == "jpeg":
-        return recompress(photo, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, round(strength)])
-    if name == "jpeg2000":
-        return recompress(photo, ".jp2", [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, round(1000 / strength)])
-    if name == "gaussian_blur":
-        return cv2.GaussianBlur(photo, (0, 0), strength)
-    channels = 1 if name == "grey_noise" else 3
-    return to_uint8(photo + rng.normal(0, strength, (*photo.shape[:2], channels)))
-
-
-def recompress(photo: np.ndarray, extension: str, options: list[int]) -> np.ndarray:
-    """Return a photo after OpenCV wrote it to a format and read it again."""
-    _, file = cv2.imencode(extension, photo[..., ::-1], options)
-    return cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1]
+    if name in NOISE_CHANNELS:
+        return to_uint8(photo + rng.normal(0, strength, (*photo.shape[:2], NOISE_CHANNELS[name])))
+    degraded = DISTORTIONS[name].distort(to_float(to_batch(photo)), [strength], [{}])[0]
+    return to_uint8(255 * degraded.permute(1, 2, 0).numpy())
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
