@@ -14,11 +14,12 @@ from dsmix_aug import DistortionBank, DSMEstimator, sensitivity_map, weights
 from dsmix_aug.nriqa.quality_model import QualityModel
 
 CROPS = {"astronaut": (100, 60), "coffee": (100, 150)}
+MORE_CROPS = {**CROPS, "chelsea": (20, 100), "rocket": (100, 200), "cat": (20, 150)}
 
 
 def read_crop(name):
     """A crop of 256 px of a photo that no training has seen, (3, 256, 256)."""
-    top, left = CROPS[name]
+    top, left = MORE_CROPS[name]
     photo = getattr(skimage.data, name)()[top : top + 256, left : left + 256]
     return torch.from_numpy(photo.copy()).movedim(-1, 0)
 
@@ -57,21 +58,21 @@ def test_estimator_finds_where_photos_of_another_source_are_distorted(name):
 
 
 def test_quality_falls_as_distortions_grow(tmp_path):
-    photo = read_crop("astronaut")
+    """Strong ones of each photo, and light ones on average over the photos: see the model card's limits."""
+    photos = torch.stack([read_crop(name) for name in MORE_CROPS])
     model = QualityModel.from_pretrained("small")
     assert model.target == "MOS"
     bank = DistortionBank()
-    paths = []
+    batches = [photos]
     for name in ("gaussian_blur", "jpeg", "white_noise"):
-        for level in (2, 4):
-            image = bank[name](photo, level=level, generator=torch.Generator().manual_seed(0))
-            paths.append(tmp_path / f"{name}_{level}.png")
-            Image.fromarray(image.movedim(0, -1).numpy()).save(paths[-1])
-    Image.fromarray(photo.movedim(0, -1).numpy()).save(tmp_path / "pristine.png")
-    *distorted, pristine = model.score([*paths, tmp_path / "pristine.png"])
-    weak, strong = np.reshape(distorted, (3, 2)).T
-    assert (pristine > weak).all()
-    assert (weak > strong).all()
+        batches += [bank[name](photos, level, generator=torch.Generator().manual_seed(0)) for level in (2, 4)]
+    paths = [tmp_path / f"{number}.png" for number in range(len(batches) * len(photos))]
+    for path, image in zip(paths, torch.cat(batches), strict=True):
+        Image.fromarray(image.movedim(0, -1).numpy()).save(path)
+    pristine, *distorted = model.score(paths).reshape(-1, len(photos))
+    weak, strong = distorted[::2], distorted[1::2]
+    assert (np.mean(weak, axis=1) < pristine.mean()).all()
+    assert np.less(strong, weak).all()
 
 
 @pytest.mark.parametrize("name", CROPS)
