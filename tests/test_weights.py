@@ -58,7 +58,7 @@ def test_estimator_finds_where_photos_of_another_source_are_distorted(name):
 
 
 def test_quality_falls_as_distortions_grow(tmp_path):
-    """Strong ones of each photo, and light ones on average over the photos: see the model card's limits."""
+    """For each photo; but a blur of sigma 0.5, which hardly shows, only on average: see the model card's limits."""
     photos = torch.stack([read_crop(name) for name in MORE_CROPS])
     model = QualityModel.from_pretrained("small")
     assert model.target == "MOS"
@@ -71,7 +71,8 @@ def test_quality_falls_as_distortions_grow(tmp_path):
         Image.fromarray(image.movedim(0, -1).numpy()).save(path)
     pristine, *distorted = model.score(paths).reshape(-1, len(photos))
     weak, strong = distorted[::2], distorted[1::2]
-    assert (np.mean(weak, axis=1) < pristine.mean()).all()
+    assert weak[0].mean() < pristine.mean()
+    assert np.less(weak[1:], pristine).all()
     assert np.less(strong, weak).all()
 
 
