@@ -9,12 +9,13 @@ Each photo gives three images. One is a frame of a clip, in which a window moves
 One was shrunk and enlarged again: interpolated, sharpened, back-projected, or by the network waifu2x. One was
 compressed, blurred or made noisy at any strength, as the bank has five levels only. Nobody scored them: their opinions
 are estimates, read off HaarPSI between the image and what it was made of (``estimate_opinions.py``), so that a busy
-photo hides more than a plain one.
+photo hides more than a plain one. Copies of the photos lie beside them: a joint probe learns from the differences, too.
 """
 
 import argparse
 import functools
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,9 @@ def main() -> None:
     rows: list[tuple[str, str, str, str]] = []
     for number, path in enumerate(track(paths, "distort photos", "photos")):
         photo = read_photo(path).permute(1, 2, 0).numpy()
+        copy = args.out / "references" / path.relative_to(args.photos)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
         rng = np.random.default_rng(number)
         for make, curve in MAKERS:
             image, reference, name = make(photo, rng)
@@ -222,8 +226,7 @@ def main() -> None:
             # By number, as photos of two folders may share a name.
             file = args.out / "images" / f"{number:05d}-{path.stem}-{name}.png"
             write_png(to_batch(image)[0], file)
-            reference_name = path.relative_to(args.photos).as_posix()
-            rows.append((f"images/{file.name}", f"{opinion:.4f}", reference_name, name))
+            rows.append((f"images/{file.name}", f"{opinion:.4f}", copy.relative_to(args.out).as_posix(), name))
     columns = ("image", "opinion", "reference", "distortion")
     write_csv(args.out / "scores.csv", dict(zip(columns, zip(*rows, strict=True), strict=True)))
 

@@ -11,7 +11,7 @@ import torch
 from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.seeds import make_generator
 from dsmix_aug.nriqa.datasets.estimated_opinions import EstimatedDistortions
-from dsmix_aug.nriqa.datasets.made_once import make_once
+from dsmix_aug.nriqa.datasets.made_once import make_once, write_reference
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, read_shrunk, write_png
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
@@ -50,12 +50,13 @@ def _make_side(
     order = torch.randperm(len(photos), generator=generator)[torch.arange(count) % len(photos)]
     rows = []
     for number in track(order.unique().tolist(), f"distort {side} photos, estimated", "photos"):
-        reference = f"{side}_{number:05d}"
+        prefix = f"{side}_{number:05d}"
         copies = int((order == number).sum())
         references = read_shrunk(photos[number], photo_side).expand(copies, -1, -1, -1)
-        made = distort(references, make_generator(seed, ESTIMATED_NAME, reference))
+        reference = write_reference(references[0], folder, prefix)
+        made = distort(references, make_generator(seed, ESTIMATED_NAME, prefix))
         for copy, (image, opinion, name) in enumerate(zip(*made, strict=True)):
-            path = folder / f"{reference}_{copy}_{name}.png"
+            path = folder / f"{prefix}_{copy}_{name}.png"
             write_png(image, path)
             rows.append({"image": path.name, "score": f"{opinion.item():.4f}", "reference": reference})
             rows[-1] |= {"distortion": name, "split": side}

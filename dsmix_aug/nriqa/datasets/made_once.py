@@ -6,14 +6,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
 from dsmix_aug.nriqa.base.files import replace_when_done
 from dsmix_aug.nriqa.datasets.csv_scores import load_csv
-from dsmix_aug.nriqa.datasets.photos import PhotoSet
+from dsmix_aug.nriqa.datasets.photos import PhotoSet, write_png
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
+#: The folder of the pristine photos, below that of the images.
+REFERENCES = "references"
 #: Makes some images of a side's photos, (side, photos, number of images), and returns their rows of the table.
 MakeSide = Callable[[str, Sequence[Path], int], list[dict[str, str]]]
+
+
+def write_reference(photo: Tensor, folder: Path, name: str) -> str:
+    """Write a pristine photo (3, H, W) uint8 beside the images that are made of it; return its name in the table."""
+    path = folder / REFERENCES / f"{name}.png"
+    write_png(photo, path)
+    return path.relative_to(folder).as_posix()
 
 
 def make_once(

@@ -11,7 +11,7 @@ import torch
 from dsmix_aug import DistortionBank
 from dsmix_aug._progress import track
 from dsmix_aug.nriqa.base.seeds import make_generator
-from dsmix_aug.nriqa.datasets.made_once import make_once
+from dsmix_aug.nriqa.datasets.made_once import make_once, write_reference
 from dsmix_aug.nriqa.datasets.photos import PhotoSet, read_shrunk, write_png
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 
@@ -88,6 +88,7 @@ def _distort(
     photo: Path, name: str, labels: torch.Tensor, bank: DistortionBank, folder: Path, photo_side: int, seed: int
 ) -> list[dict[str, str]]:
     references = read_shrunk(photo, photo_side).expand(len(labels), -1, -1, -1)
+    reference = write_reference(references[0], folder, name)
     generator = make_generator(seed, OPINIONS_NAME, name)
     images, _ = bank(references, labels=labels, generator=generator)
     unchanged = (images == references).flatten(1).all(1) & (labels != 0)
@@ -98,5 +99,5 @@ def _distort(
             path = folder / f"{name}_{number}_{distortion}.png"
             write_png(images[number], path)
             score = f"{bank.opinion_scores[label].item():.4f}"
-            rows.append({"image": path.name, "score": score, "reference": name, "distortion": distortion})
+            rows.append({"image": path.name, "score": score, "reference": reference, "distortion": distortion})
     return rows

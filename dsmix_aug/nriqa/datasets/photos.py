@@ -113,6 +113,15 @@ def check_photos(paths: Sequence[Path], min_side: int = 1) -> tuple[list[Path], 
     Raises:
         ValueError: If none can be used.
     """
+    good, skipped = part_photos(paths, min_side)
+    if not good:
+        first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
+        raise ValueError(f"none of {len(paths)} photos can be used{first}")
+    return good, skipped
+
+
+def part_photos(paths: Sequence[Path], min_side: int = 1) -> tuple[list[Path], list[Skipped]]:
+    """Return what :func:`check_photos` does, where it may be that none can be used."""
     good, skipped = [], []
     for path in track(paths, "check photos", "photos"):
         reason = _find_fault(path, min_side)
@@ -121,10 +130,7 @@ def check_photos(paths: Sequence[Path], min_side: int = 1) -> tuple[list[Path], 
         else:
             good.append(path)
     if skipped:
-        warnings.warn(_describe(skipped, len(paths)), stacklevel=2)
-    if not good:
-        first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
-        raise ValueError(f"none of {len(paths)} photos can be used{first}")
+        warnings.warn(_describe(skipped, len(paths)), stacklevel=3)
     return good, skipped
 
 

@@ -1,7 +1,8 @@
 """Functions that the dataset loaders share: from an archive's files and a table of scores to a ScoredSet.
 
 Such a table has the columns ``image`` (a path relative to the images' folder), ``score`` (higher is better), and where
-there are any, ``reference`` (a name that images of one content share) and ``split`` (``train`` or ``test``).
+there are any, ``reference`` (a name that images of one content share: that of a file in the images' folder, if they
+were made of one) and ``split`` (``train`` or ``test``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from scipy.io import loadmat
 
 from dsmix_aug.nriqa.base.files import file_hash, fingerprint
-from dsmix_aug.nriqa.datasets.photos import check_photos, photo_fingerprint
+from dsmix_aug.nriqa.datasets.photos import check_photos, part_photos, photo_fingerprint
 from dsmix_aug.nriqa.datasets.scored_set import ScoredSet
 from dsmix_aug.photos.listing import walk_files
 
@@ -111,6 +112,8 @@ def make_scored_set(
     scores = table["score"].to_numpy(float)
     hashes = [file_hash(image) for image in images]
     groups = _join_equal_files(table["reference"] if "reference" in table else table["image"], hashes)
+    references = _find_references(table["reference"], folder) if "reference" in table else ()
+    reference_hashes = [file_hash(path) for path in dict.fromkeys(filter(None, references))]
     if "split" in table:
         _warn_of_parted_files(name, images, hashes, table["split"])
     return ScoredSet(
@@ -121,8 +124,11 @@ def make_scored_set(
         groups=groups,
         split=tuple(table["split"]) if "split" in table else None,
         skipped=tuple(skipped),
-        fingerprint=fingerprint(photo_fingerprint(images, hashes), *scores, *groups, *table.get("split", [])),
+        fingerprint=fingerprint(
+            photo_fingerprint(images, hashes), *scores, *groups, *table.get("split", []), *reference_hashes
+        ),
         root=folder,
+        references=references,
     )
 
 
@@ -137,6 +143,17 @@ def _place(image: str, name: str, folder: Path, allow_outside: bool) -> Path:
             "with --allow-outside (allow_outside=True)"
         )
     return folder / path
+
+
+def _find_references(names: Iterable[str], folder: Path) -> tuple[Path | None, ...]:
+    """Return the file of each reference: ``None`` where its name is not that of a photo in the folder."""
+    paths = {name: Path(os.path.normpath(name.replace("\\", "/"))) for name in names}
+    files = {name: folder / path for name, path in paths.items() if not path.anchor and ".." not in path.parts}
+    # Of a name that no file can have, Path.is_file raises an error.
+    there = [file for file in dict.fromkeys(files.values()) if os.path.isfile(file)]  # noqa: PTH113
+    readable, _ = part_photos(there)
+    usable = {name: file for name, file in files.items() if file in set(readable)}
+    return tuple(usable.get(name) for name in names)
 
 
 def _join_equal_files(groups: Iterable[str], hashes: Sequence[str]) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ class ScoredSet:
         skipped: Images that were left out.
         fingerprint: Hash of names, contents and scores.
         root: The dataset's folder, which names of images in tables are relative to.
+        references: N files of what the images were made of, ``None`` for an image whose reference has none; empty where
+            the dataset names no references.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ScoredSet:
     skipped: tuple[Skipped, ...]
     fingerprint: str
     root: Path = Path()
+    references: tuple[Path | None, ...] = ()
 
     def relative_name(self, path: Path) -> str:
         """Return an image's name in tables: its path relative to the root, or as it is where it lies elsewhere."""

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 from sklearn.model_selection import GroupKFold
 
+from dsmix_aug.nriqa.networks.hidden_layer import Pairs
 from dsmix_aug.nriqa.networks.probe import FOLDS, Probe, fit_probe
 
 #: Percentiles that are mapped to those of the first dataset; not the extremes, so that no single score decides.
@@ -25,11 +26,18 @@ class TrainingSet:
         features: (N, D).
         scores: (N,), higher is better, on any scale.
         contents: (N,) names; images of one content stay in one fold.
+        reference_features: (N, D), of what each image was made of; NaN where that is not known. ``None``: of none.
     """
 
     features: np.ndarray
     scores: np.ndarray
     contents: np.ndarray
+    reference_features: np.ndarray | None = None
+
+    def select(self, chosen: np.ndarray) -> TrainingSet:
+        """Return some of the images, by number or by a mask."""
+        references = None if self.reference_features is None else self.reference_features[chosen]
+        return TrainingSet(self.features[chosen], self.scores[chosen], self.contents[chosen], references)
 
 
 def put_on_scale(scores: np.ndarray, scale_of: np.ndarray, measured_on: np.ndarray | None = None) -> np.ndarray:
@@ -73,6 +81,9 @@ def fit_joint_probe(
     image's error counts with the weight of its dataset. Where none is given, one weight for all of these is chosen
     among :data:`WEIGHTS` (1 for the first dataset), by cross-validation inside what is given here: the one whose
     predictions of images that were left out have the highest SRCC, averaged over the datasets.
+
+    An image whose reference is known is paired with it, see :func:`~dsmix_aug.nriqa.networks.probe.fit_probe`; the
+    reference counts as being as good as the best image of its dataset.
 
     Args:
         sets: The datasets, at least two.
@@ -123,7 +134,21 @@ def _fit(
         np.repeat(weights, [len(given.scores) for given in sets]),
         hidden_units,
         seed,
+        _pair(sets),
     )
+
+
+def _pair(sets: Sequence[TrainingSet]) -> Pairs | None:
+    """Return the pairs of all datasets, their rows counted through; ``None`` where there are none."""
+    images, references, changes, start = [], [], [], 0
+    for given in sets:
+        if given.reference_features is not None:
+            paired = np.flatnonzero(~np.isnan(given.reference_features[:, 0]))
+            images.append(start + paired)
+            references.append(given.reference_features[paired])
+            changes.append(given.scores[paired] - given.scores.max())
+        start += len(given.scores)
+    return Pairs(*map(np.concatenate, (images, references, changes))) if images else None
 
 
 def _held_out_srcc(sets: Sequence[TrainingSet], widths: Sequence[int], weights: Sequence[float]) -> float:
@@ -131,7 +156,7 @@ def _held_out_srcc(sets: Sequence[TrainingSet], widths: Sequence[int], weights: 
     folds = [_folds(given.contents) for given in sets]
     predicted = [np.empty(len(given.scores)) for given in sets]
     for fold in range(FOLDS):
-        kept = [_select(given, own != fold) for given, own in zip(sets, folds, strict=True)]
+        kept = [given.select(own != fold) for given, own in zip(sets, folds, strict=True)]
         probe = _fit(kept, widths, weights)
         for given, own, values in zip(sets, folds, predicted, strict=True):
             if (own == fold).any():
@@ -149,7 +174,3 @@ def _folds(contents: np.ndarray) -> np.ndarray:
     for number, (_, left_out) in enumerate(splitter.split(contents, groups=contents)):
         folds[left_out] = number
     return folds
-
-
-def _select(given: TrainingSet, chosen: np.ndarray) -> TrainingSet:
-    return TrainingSet(given.features[chosen], given.scores[chosen], given.contents[chosen])

@@ -1,9 +1,9 @@
-"""The probe, from features to a score: clipping, standardisation, ridge regression, and a hidden layer beside it."""
+"""The probe, from features to a score: clipping, standardisation, and ridge regression or a hidden layer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsmix_aug.nriqa.base.files import load_tensors, save_tensors
-from dsmix_aug.nriqa.networks.hidden_layer import HiddenLayer, fit_hidden_layer
+from dsmix_aug.nriqa.networks.hidden_layer import CHANGE_WEIGHT, HiddenLayer, Pairs, fit_hidden_layer
 
 KIND = "dsmix_aug.Probe"
 #: Strengths to choose from, relative to features that are scaled to a total variance of 1.
@@ -21,6 +21,8 @@ ALPHAS = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
 FOLDS = 5
 #: Features are clipped to these quantiles of the training photos.
 CLIP_QUANTILES = (0.05, 0.95)
+#: Numbers in the rows of a regression from which its products are shared among threads.
+LARGE = 10**8
 #: A feature with a standard deviation below this share of its mean is constant up to rounding.
 CONSTANT = 1e-12
 #: The fields of a probe that are arrays of one value per feature, and the names of those of its hidden layer in files.
@@ -36,6 +38,7 @@ class Probe:
 
     Attributes:
         low: (D,), like the others up to ``coefficients``.
+        coefficients: Zeros where the hidden layer does everything, as in what :func:`fit_probe` returns.
         intercept: A number.
         hidden: ``None``: the probe is linear.
 
@@ -156,14 +159,19 @@ def fit_probe(
     weights: np.ndarray | None = None,
     hidden_units: int = 0,
     seed: int = 0,
+    pairs: Pairs | None = None,
 ) -> Probe:
-    """Fit a probe; its regularisation is chosen by cross-validation inside what is given here.
+    """Fit a ridge regression or a hidden layer.
+
+    A ridge's regularisation is chosen by cross-validation inside what is given here.
 
     Features are clipped to the range of most training photos: on distortions that are rare in training, such as heavy
     noise, features fall far outside that range and a linear model extrapolates; clipping bounds it. Then they are
     standardised and divided by the square root of the width of their group, so that each statistic of each feature map
     has the same weight; otherwise the last map with its many channels would dominate the early ones.
-    With a hidden layer, a score is the mean of what the ridge and the layer predict.
+    An image that is paired with its reference counts with its score and, times
+    :data:`~dsmix_aug.nriqa.networks.hidden_layer.CHANGE_WEIGHT`, with the difference of the two, in which what
+    distorting did is all that can be seen.
 
     Args:
         features: (N, D).
@@ -172,8 +180,9 @@ def fit_probe(
         contents: (N,) names; images of one content stay in one fold. A single content is split by image.
         weights: (N,), above 0: how much each image's error counts, in the fit and in the choice. Default: all alike.
         hidden_units: Units of the hidden layer, a multiple of
-            :data:`~dsmix_aug.nriqa.networks.hidden_layer.NETWORKS`; 0: the probe is linear.
+            :data:`~dsmix_aug.nriqa.networks.hidden_layer.NETWORKS`; 0: a ridge regression.
         seed: Seed of the hidden layer's draws.
+        pairs: Images whose references are known.
     """
     if weights is None:
         weights = np.ones(len(scores))
@@ -183,16 +192,25 @@ def fit_probe(
     deviation = np.sqrt(np.average(np.square(clipped - mean), axis=0, weights=weights))
     deviation[deviation <= CONSTANT * np.abs(mean)] = 1.0
     scale = deviation * np.repeat(np.sqrt(np.multiply(widths, len(widths))), widths)
-    standardized = (clipped - mean) / scale
+    clipped -= mean
+    clipped /= scale
+    standardized = clipped
     intercept = float(np.average(scores, weights=weights))
     if len(np.unique(contents)) == 1:
         contents = np.arange(len(scores))
-    coefficients = _fit_ridge(standardized, scores - intercept, contents, weights)
-    probe = Probe(low, high, mean, scale, coefficients, intercept)
-    if not hidden_units:
-        return probe
-    hidden = fit_hidden_layer(standardized, scores - intercept, weights, hidden_units, seed)
-    return replace(probe, coefficients=coefficients / 2, hidden=hidden._replace(outputs=hidden.outputs / 2))
+    if pairs is not None:
+        references = (np.clip(pairs.references, low, high) - mean) / scale
+        pairs = pairs._replace(references=references)
+    targets = scores - intercept
+    if hidden_units:
+        hidden = fit_hidden_layer(standardized, targets, weights, hidden_units, seed, pairs)
+        return Probe(low, high, mean, scale, np.zeros_like(mean), intercept, hidden)
+    if pairs is not None:
+        standardized = np.concatenate([standardized, standardized[pairs.images] - pairs.references])
+        targets = np.concatenate([targets, pairs.changes])
+        contents = np.concatenate([contents, contents[pairs.images]])
+        weights = np.concatenate([weights, CHANGE_WEIGHT * weights[pairs.images]])
+    return Probe(low, high, mean, scale, _fit_ridge(standardized, targets, contents, weights), intercept)
 
 
 def _fit_ridge(standardized: np.ndarray, targets: np.ndarray, contents: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -206,8 +224,8 @@ def _fit_ridge(standardized: np.ndarray, targets: np.ndarray, contents: np.ndarr
     # A column per strength: one product of the features serves all of them.
     columns = np.repeat(targets[:, None], len(ALPHAS), axis=1)
     errors = np.zeros(len(ALPHAS))
-    # One thread: products this small lose more to waiting threads than they gain.
-    with threadpool_limits(1, user_api="blas"):
+    # Small products lose more to threads that wait than they gain.
+    with threadpool_limits(1 if standardized.size < LARGE else None, user_api="blas"):
         folds = GroupKFold(min(FOLDS, len(np.unique(contents)))).split(standardized, groups=contents)
         for train, left_out in folds:
             fitted = ridge_regression(

@@ -125,7 +125,7 @@ class Config:
         trained_share: Interpolation between the initial (0) and the pre-trained (1) weights, only in the rows with
             :attr:`~dsmix_aug.nriqa.networks.row.Row.set_back`; all others use the pre-trained weights unchanged.
         feature_autocast: Whether frozen networks run under bfloat16 autocast, on devices that are faster with it.
-        hidden_units: Units of a hidden layer that each probe has beside its ridge regression, a multiple of 4; 0:
+        hidden_units: Units of a hidden layer that each probe has in place of a ridge regression, a multiple of 4; 0:
             probes are linear, as in the paper.
         split_count: Number of train/test splits of a dataset that has no official one.
         data_seed: Seed of the images that are made for ``("opinions", number)`` and ``("estimated", number)``, so that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from dsmix_aug.nriqa.base import distributed
 from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets import ScoredSet
+from dsmix_aug.nriqa.datasets.photos import photo_fingerprint
 from dsmix_aug.nriqa.networks.backbones import Backbone
 from dsmix_aug.nriqa.networks.features import cached_features, join_features
 from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
@@ -63,11 +65,15 @@ def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths:
     scales = [names.index(given.scale_of) for given in config.joined]
     title = "+".join(scored.name for scored in joined)
 
+    whole = [
+        TrainingSet(
+            features[scored.name], scored.scores, np.array(scored.groups), reference_features(run, name, scored)
+        )
+        for scored in joined
+    ]
+
     def fit(indices: Sequence[np.ndarray]) -> tuple[Probe, tuple[float, ...]]:
-        sets = [
-            TrainingSet(features[scored.name][train], scored.scores[train], np.array(scored.groups)[train])
-            for scored, train in zip(joined, indices, strict=True)
-        ]
+        sets = [given.select(train) for given, train in zip(whole, indices, strict=True)]
         seed = derive_seed(config.seed, PROBE)
         return fit_joint_probe(sets, widths, weights, config.hidden_units, seed, scales)
 
@@ -106,19 +112,37 @@ def row_features(run: Run, name: str) -> tuple[dict[str, np.ndarray], list[int]]
     widths: list[int] = []
     for scored in run.scored_sets:
         pooled = [
-            _features_of(run, scored, network, title) for network, title in zip(networks, row.networks, strict=True)
+            _features_of(run, scored.images, scored.fingerprint, network, f"{title}, {scored.name}")
+            for network, title in zip(networks, row.networks, strict=True)
         ]
         features[scored.name], widths = join_features(row, networks, pooled)
     return features, widths
 
 
-def _features_of(run: Run, scored: ScoredSet, network: Backbone, name: str) -> np.ndarray:
+def reference_features(run: Run, name: str, scored: ScoredSet) -> np.ndarray | None:
+    """Return a row's features of each image's reference, (N, D), NaN where it has none; ``None`` where none has."""
+    files = sorted(set(filter(None, scored.references)))  # datasets of the same photos share their features
+    if not files:
+        return None
+    row, networks = run.rows[name], run.networks(name, run.device)
+    key = photo_fingerprint(files)
+    pooled = [
+        _features_of(run, files, key, network, f"{title}, references of {scored.name}")
+        for network, title in zip(networks, row.networks, strict=True)
+    ]
+    features, _ = join_features(row, networks, pooled)
+    numbers = {file: number for number, file in enumerate(files)}
+    order = [len(files) if file is None else numbers[file] for file in scored.references]
+    return np.concatenate([features, np.full_like(features[:1], np.nan)])[order]
+
+
+def _features_of(run: Run, images: Sequence[Path], key: str, network: Backbone, title: str) -> np.ndarray:
     return cached_features(
         network,
-        scored.images,
-        scored.fingerprint,
+        images,
+        key,
         run.folder.parent / FEATURE_CACHE,
         run.device,
         run.config.feature_autocast,
-        f"features: {name}, {scored.name}",
+        f"features: {title}",
     )

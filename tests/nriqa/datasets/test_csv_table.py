@@ -165,6 +165,26 @@ def test_equal_files_join_all_that_share_a_reference_with_them(folder):
     assert load(folder, text).groups == ("r", "r", "r", "r", "t")
 
 
+def test_a_reference_that_is_a_file_in_the_folder_is_found(folder):
+    names = ["sub/b.png", "sub\\b.png", "sub", "../outside.png", "scene" * 100]
+    rows = "".join(f"{image}.png,1,{name}\n" for image, name in zip("abcd", names[:4], strict=True))
+    (folder.parent / "outside.png").write_bytes((folder / "a.png").read_bytes())
+    scored = load(folder, f"image,score,reference\n{rows}")
+    assert scored.references == (folder / "sub/b.png", folder / "sub/b.png", None, None)
+    assert load(folder, f"image,score,reference\na.png,1,{names[4]}\n").references == (None,)
+    assert load(folder, "image,score\na.png,1\n").references == ()
+    Image.new("RGB", (9, 9)).save(folder / "sub/b.png")
+    assert load(folder, f"image,score,reference\n{rows}").fingerprint != scored.fingerprint
+
+
+def test_a_reference_that_cannot_be_read_is_named_and_counts_as_unknown(folder):
+    (folder / "text.png").write_text("not a photo")
+    with pytest.warns(UserWarning, match=r"skipped 1 of 1 photos: .*text\.png"):
+        scored = load(folder, "image,score,reference\na.png,1,text.png\nb.png,2,text.png\n")
+    assert scored.references == (None, None)
+    assert len(scored.images) == 2
+
+
 def test_equal_files_on_two_sides_of_a_split_are_named(folder):
     text = "image,score,split\na.png,1,train\nb.png,2,train\nsub/b.png,3,test\n"
     with pytest.warns(UserWarning, match=r"mine: .*b\.png and .*sub.b\.png are equal, but on two sides of the split"):

@@ -114,10 +114,13 @@ def test_the_script_makes_a_scored_dataset(tmp_path, monkeypatch):
     main()
     table = pd.read_csv(out / "scores.csv")
     assert len(table) == 6
-    assert table["reference"].tolist() == ["astronaut.png"] * 3 + ["coffee.png"] * 3
+    assert table["reference"].tolist() == ["references/astronaut.png"] * 3 + ["references/coffee.png"] * 3
     assert table["opinion"].between(1, 4.6).all()
     scored = load_csv(out / "scores.csv", "made")
     assert len(scored.images) == 6
+    assert [path.read_bytes() for path in scored.references[::3]] == [
+        (tmp_path / "photos" / f"{name}.png").read_bytes() for name in ("astronaut", "coffee")
+    ]
     with pytest.raises(SystemExit):
         main()
 
@@ -135,7 +138,7 @@ def test_photos_of_one_name_in_two_folders_are_two_photos(tmp_path, monkeypatch)
     main()
     table = pd.read_csv(out / "scores.csv")
     assert table["image"].nunique() == len(list((out / "images").iterdir())) == 6
-    assert table["reference"].tolist() == ["a/photo.png"] * 3 + ["b/photo.png"] * 3
+    assert table["reference"].tolist() == ["references/a/photo.png"] * 3 + ["references/b/photo.png"] * 3
 
 
 def test_a_photo_that_is_too_small_is_met_before_anything_is_written(tmp_path, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,9 +49,10 @@ def test_scores_are_the_opinions_of_the_classes(made):
 def test_sides_of_the_split_are_those_of_the_photos(made, photos):
     sides = {"train": photos.training, "test": photos.held_out}
     assert Counter(made.split)["test"] == 26  # one photo of ten
-    for path, side, group in zip(made.images, made.split, made.groups, strict=True):
-        photo = read_photo(sides[side][int(group.split("_")[1])])
+    for path, side, group, reference in zip(made.images, made.split, made.groups, made.references, strict=True):
+        photo = read_photo(sides[side][int(Path(group).stem.split("_")[1])])
         assert read_photo(path).shape == photo.shape
+        assert (read_photo(reference) == photo).all()
         if path.stem.endswith("pristine"):
             assert (read_photo(path) == photo).all()
     assert len(set(made.groups)) == 10

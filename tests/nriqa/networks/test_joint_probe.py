@@ -1,5 +1,7 @@
 """One probe for several datasets, against scikit-learn's Ridge with sample weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -100,3 +102,27 @@ def test_equal_scores_have_no_scale(sets):
     flat = TrainingSet(sets[1].features, np.full(80, 2.5), sets[1].contents)
     with pytest.raises(ValueError, match=r"scores should differ from one another .* got 2\.5 for all"):
         fit_joint_probe([sets[0], flat], [1] * WIDTH, [1, 1])
+
+
+def test_an_image_of_a_known_reference_counts_with_its_score_and_with_the_difference(sets):
+    references = np.random.default_rng(5).normal(3, 2, size=(80, WIDTH))
+    references[::4] = np.nan
+    known = np.flatnonzero(~np.isnan(references[:, 0]))
+    first, second = sets[0], replace(sets[1], reference_features=references)
+    probe, _ = fit_joint_probe([first, second], [1] * WIDTH, [1, 0.25])
+    features = np.concatenate([first.features, second.features])
+    second_scores = put_on_scale(second.scores, first.scores)
+    low, high = np.percentile(features, [5, 95], axis=0)
+    scaler = StandardScaler().fit(features.clip(low, high), sample_weight=np.repeat([1, 0.25], 80))
+    standardized, of_references = (scaler.transform(given.clip(low, high)) for given in (features, references[known]))
+    scores = np.concatenate([first.scores, second_scores])
+    intercept = np.average(scores, weights=np.repeat([1, 0.25], 80))
+    rows = np.concatenate([standardized, standardized[80 + known] - of_references])
+    targets = np.concatenate([scores - intercept, second_scores[known] - second_scores.max()])
+    distances = []
+    for alpha in ALPHAS:
+        ridge = Ridge(WIDTH * alpha, fit_intercept=False)
+        ridge.fit(rows, targets, sample_weight=np.repeat([1, 0.25, 0.5], [80, 80, len(known)]))
+        distances.append(np.abs(ridge.predict(standardized) + intercept - probe.predict(features)).max())
+    assert min(distances) < 1e-6
+    assert sorted(distances)[1] > 1e-6

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from dsmix_aug.nriqa.base.files import save_tensors
-from dsmix_aug.nriqa.networks.hidden_layer import HiddenLayer
+from dsmix_aug.nriqa.networks.hidden_layer import HiddenLayer, Pairs
 from dsmix_aug.nriqa.networks.probe import ALPHAS, KIND, Probe, ProbeLayer, fit_probe
 
 
@@ -157,3 +157,20 @@ def test_weights_of_images_count_in_the_hidden_layer():
     for weights, sign in (((1, 0.02), 1), ((0.02, 1), -1)):
         probe = fit_probe(features, [4], scores, np.arange(1000), np.repeat(weights, 500), 32)
         assert sign * np.corrcoef(probe.predict(half), np.abs(half[:, 0]))[0, 1] > 0.7
+
+
+def test_changes_teach_a_hidden_layer_what_scores_do_not_tell():
+    rng = np.random.default_rng(0)
+    references = rng.normal(size=(400, 6))
+    references[:, 1] = 0
+    strength = rng.uniform(size=400)
+    features = references + np.outer(strength, np.eye(6)[1])
+    scores = references[:, 0]  # whatever the strength
+    pairs = Pairs(np.arange(400), references, -strength)
+    changes = []
+    for given in (None, pairs):
+        probe = fit_probe(features, [1] * 6, scores, np.arange(400), hidden_units=16, pairs=given)
+        changes.append(probe.predict(features) - probe.predict(references))
+    alone, paired = (np.polyfit(strength, change, 1)[0] for change in changes)
+    assert abs(alone) < 0.2
+    assert -1.2 < paired < -0.4
