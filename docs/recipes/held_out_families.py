@@ -22,7 +22,7 @@ from dsmix_aug.nriqa.runs.config import Machine
 from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.runs.splits import make_splits
-from dsmix_aug.nriqa.stages.probe import row_features
+from dsmix_aug.nriqa.stages.probe import reference_features, row_features
 
 
 def families_of(made: ScoredSet) -> np.ndarray:
@@ -44,11 +44,13 @@ def judge(run: Run, row: str) -> pd.DataFrame:
     (photos, _), (train, test) = splits
     families = families_of(made)
 
-    def training_set(scored: ScoredSet, kept: np.ndarray) -> TrainingSet:
-        return TrainingSet(features[scored.name][kept], scored.scores[kept], np.array(scored.groups)[kept])
+    whole = [
+        TrainingSet(features[scored.name], scored.scores, np.array(scored.groups), reference_features(run, row, scored))
+        for scored in (first, made)
+    ]
 
     def predict(kept: np.ndarray, tested: np.ndarray) -> np.ndarray:
-        sets = [training_set(first, photos), training_set(made, kept)]
+        sets = [given.select(chosen) for given, chosen in zip(whole, (photos, kept), strict=True)]
         probe, _ = fit_joint_probe(sets, widths, weights, run.config.hidden_units, run.config.seed)
         return probe.predict(features[made.name][tested])
 

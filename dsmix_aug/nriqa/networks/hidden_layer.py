@@ -17,8 +17,6 @@ MOST_UNITS = 4096
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 256, 1e-2
 #: Of few images there are more epochs.
 FEWEST_STEPS = 400
-#: How much the squared error of an image's change counts beside that of its score.
-CHANGE_WEIGHT = 2.0
 #: Share of the features, and of the units, that a step does without.
 DROPOUT = 0.3
 
@@ -118,7 +116,7 @@ def _fit_network(data: _Data, units: int) -> tuple[nn.Linear, Tensor]:
                 pairs = data.pairs[batch][paired]
                 of_references = predict(data.references[pairs], kept[paired], kept_units[paired])
                 change_errors = predicted[paired] - of_references - data.changes[pairs]
-                errors = errors + CHANGE_WEIGHT * (data.counts[batch][paired] * change_errors.square()).sum()
+                errors = errors + (data.counts[batch][paired] * change_errors.square()).sum()
             optimizer.zero_grad()
             (errors / len(batch)).backward()
             optimizer.step()

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dsmix_aug.nriqa.base.files import load_tensors, save_tensors
-from dsmix_aug.nriqa.networks.hidden_layer import CHANGE_WEIGHT, HiddenLayer, Pairs, fit_hidden_layer
+from dsmix_aug.nriqa.networks.hidden_layer import HiddenLayer, Pairs, fit_hidden_layer
 
 KIND = "dsmix_aug.Probe"
 #: Strengths to choose from, relative to features that are scaled to a total variance of 1.
@@ -169,9 +169,8 @@ def fit_probe(
     noise, features fall far outside that range and a linear model extrapolates; clipping bounds it. Then they are
     standardised and divided by the square root of the width of their group, so that each statistic of each feature map
     has the same weight; otherwise the last map with its many channels would dominate the early ones.
-    An image that is paired with its reference counts with its score and, times
-    :data:`~dsmix_aug.nriqa.networks.hidden_layer.CHANGE_WEIGHT`, with the difference of the two, in which what
-    distorting did is all that can be seen.
+    An image that is paired with its reference counts twice: with its score, and with the difference of the two, in
+    which what was done to the photo is all that can be seen.
 
     Args:
         features: (N, D).
@@ -209,7 +208,7 @@ def fit_probe(
         standardized = np.concatenate([standardized, standardized[pairs.images] - pairs.references])
         targets = np.concatenate([targets, pairs.changes])
         contents = np.concatenate([contents, contents[pairs.images]])
-        weights = np.concatenate([weights, CHANGE_WEIGHT * weights[pairs.images]])
+        weights = np.concatenate([weights, weights[pairs.images]])
     return Probe(low, high, mean, scale, _fit_ridge(standardized, targets, contents, weights), intercept)
 
 
