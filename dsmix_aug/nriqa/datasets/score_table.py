@@ -151,8 +151,8 @@ def _find_references(names: Iterable[str], folder: Path) -> tuple[Path | None, .
     files = {name: folder / path for name, path in paths.items() if not path.anchor and ".." not in path.parts}
     # Of a name that no file can have, Path.is_file raises an error.
     there = [file for file in dict.fromkeys(files.values()) if os.path.isfile(file)]  # noqa: PTH113
-    readable, _ = part_photos(there)
-    usable = {name: file for name, file in files.items() if file in set(readable)}
+    readable = set(part_photos(there)[0])
+    usable = {name: file for name, file in files.items() if file in readable}
     return tuple(usable.get(name) for name in names)
 
 
