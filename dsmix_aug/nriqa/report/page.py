@@ -238,7 +238,10 @@ def _predictions(run: Run) -> str:
     predictions = run.predictions.table
     body = "<p>Every point is an image of the first split's test side, of contents that the probe has not seen.</p>"
     for dataset, target in run.targets.items():
-        first = predictions[(predictions["tested_on"] == dataset) & (predictions["split"] == 0)]
+        alone = (predictions["trained_on"] == dataset) & (predictions["tested_on"] == dataset)
+        first = predictions[alone & (predictions["split"] == 0)]
+        if first.empty:  # a joint probe, which is not tested on one dataset
+            continue
         tables = {run.rows[name].title: table for name, table in first.groupby("row", sort=False)}
         picture = pictures.draw_scatter(tables, target.split(" (")[0])
         body += _chart(picture, f"predicted against target, {dataset}", width=980)

@@ -13,6 +13,7 @@ from PIL import Image
 from dsmix_aug.nriqa.networks.features import extract_features, join_features
 from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
 from dsmix_aug.nriqa.networks.probe import Probe
+from dsmix_aug.nriqa.report.page import _predictions
 from dsmix_aug.nriqa.runs.config import Config, Machine
 from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS
@@ -51,6 +52,14 @@ def test_every_dataset_is_judged_alone_and_together(run):
     pairs = set(zip(results["trained_on"], results["tested_on"], strict=True))
     sets = ("toy", "opinions")
     assert pairs == {(trained, tested) for trained in (*sets, "toy+opinions") for tested in sets}
+
+
+def test_the_report_has_a_picture_of_each_dataset(run):
+    page = _predictions(run)
+    assert [name for name in ("toy", "opinions", "toy+opinions") if f"predicted against target, {name}" in page] == [
+        "toy",
+        "opinions",
+    ]
 
 
 def test_another_seed_is_judged_on_the_same_images(run):
