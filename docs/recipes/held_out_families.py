@@ -17,12 +17,12 @@ from scipy import stats
 from dsmix_aug import DistortionBank
 from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME
-from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
+from dsmix_aug.nriqa.networks.joint_probe import fit_joint_probe
 from dsmix_aug.nriqa.runs.config import Machine
 from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.runs.splits import make_splits
-from dsmix_aug.nriqa.stages.probe import reference_features, row_features
+from dsmix_aug.nriqa.stages.probe import row_features, training_sets
 
 
 def families_of(made: ScoredSet) -> np.ndarray:
@@ -44,10 +44,7 @@ def judge(run: Run, row: str) -> pd.DataFrame:
     (photos, _), (train, test) = splits
     families = families_of(made)
 
-    whole = [
-        TrainingSet(features[scored.name], scored.scores, np.array(scored.groups), reference_features(run, row, scored))
-        for scored in (first, made)
-    ]
+    whole = training_sets(run, row, (first, made), features)
 
     def predict(kept: np.ndarray, tested: np.ndarray) -> np.ndarray:
         sets = [given.select(chosen) for given, chosen in zip(whole, (photos, kept), strict=True)]

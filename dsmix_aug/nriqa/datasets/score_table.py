@@ -133,8 +133,8 @@ def make_scored_set(
 
 
 def _place(image: str, name: str, folder: Path, allow_outside: bool) -> Path:
-    """Return the path of an image of a table, in one spelling; Windows' backslashes part folders as slashes do."""
-    path = Path(os.path.normpath(image.replace("\\", "/")))
+    """Return the path of an image of a table, in one spelling."""
+    path = _as_path(image)
     if path.is_relative_to(folder.absolute()):
         path = path.relative_to(folder.absolute())
     if not allow_outside and (path.anchor or ".." in path.parts):
@@ -145,9 +145,14 @@ def _place(image: str, name: str, folder: Path, allow_outside: bool) -> Path:
     return folder / path
 
 
+def _as_path(name: str) -> Path:
+    """Return a name in a table as a path; Windows' backslashes part folders as slashes do."""
+    return Path(os.path.normpath(name.replace("\\", "/")))
+
+
 def _find_references(names: Iterable[str], folder: Path) -> tuple[Path | None, ...]:
     """Return the file of each reference: ``None`` where its name is not that of a photo in the folder."""
-    paths = {name: Path(os.path.normpath(name.replace("\\", "/"))) for name in names}
+    paths = {name: _as_path(name) for name in names}
     files = {name: folder / path for name, path in paths.items() if not path.anchor and ".." not in path.parts}
     # Of a name that no file can have, Path.is_file raises an error.
     there = [file for file in dict.fromkeys(files.values()) if os.path.isfile(file)]  # noqa: PTH113

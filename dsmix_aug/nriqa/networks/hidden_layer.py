@@ -111,12 +111,11 @@ def _fit_network(data: _Data, units: int) -> tuple[nn.Linear, Tensor]:
             kept, kept_units = (F.dropout(torch.ones(len(batch), size), DROPOUT) for size in (width, units))
             predicted = predict(data.features[batch], kept, kept_units)
             errors = (data.counts[batch] * (predicted - data.targets[batch]).square()).sum()
-            paired = data.pairs[batch] >= 0
-            if paired.any():
-                pairs = data.pairs[batch][paired]
-                of_references = predict(data.references[pairs], kept[paired], kept_units[paired])
-                change_errors = predicted[paired] - of_references - data.changes[pairs]
-                errors = errors + (data.counts[batch][paired] * change_errors.square()).sum()
+            paired = data.pairs[batch] >= 0  # perhaps none
+            pairs = data.pairs[batch][paired]
+            of_references = predict(data.references[pairs], kept[paired], kept_units[paired])
+            change_errors = predicted[paired] - of_references - data.changes[pairs]
+            errors = errors + (data.counts[batch][paired] * change_errors.square()).sum()
             optimizer.zero_grad()
             (errors / len(batch)).backward()
             optimizer.step()

@@ -191,9 +191,9 @@ def fit_probe(
     deviation = np.sqrt(np.average(np.square(clipped - mean), axis=0, weights=weights))
     deviation[deviation <= CONSTANT * np.abs(mean)] = 1.0
     scale = deviation * np.repeat(np.sqrt(np.multiply(widths, len(widths))), widths)
-    clipped -= mean
-    clipped /= scale
-    standardized = clipped
+    standardized = clipped  # in place: of a joint probe these are gigabytes
+    standardized -= mean
+    standardized /= scale
     intercept = float(np.average(scores, weights=weights))
     if len(np.unique(contents)) == 1:
         contents = np.arange(len(scores))

@@ -237,13 +237,10 @@ def _curves(run: Run) -> str:
 def _predictions(run: Run) -> str:
     predictions = run.predictions.table
     body = "<p>Every point is an image of the first split's test side, of contents that the probe has not seen.</p>"
-    for dataset, target in run.targets.items():
-        alone = (predictions["trained_on"] == dataset) & (predictions["tested_on"] == dataset)
-        first = predictions[alone & (predictions["split"] == 0)]
-        if first.empty:  # a joint probe, which is not tested on one dataset
-            continue
+    own = predictions[(predictions["trained_on"] == predictions["tested_on"]) & (predictions["split"] == 0)]
+    for dataset, first in own.groupby("tested_on"):
         tables = {run.rows[name].title: table for name, table in first.groupby("row", sort=False)}
-        picture = pictures.draw_scatter(tables, target.split(" (")[0])
+        picture = pictures.draw_scatter(tables, run.targets[dataset].split(" (")[0])
         body += _chart(picture, f"predicted against target, {dataset}", width=980)
     return _section("Predicted against target", caveat(run), body)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,7 @@ def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths:
     scales = [names.index(given.scale_of) for given in config.joined]
     title = "+".join(scored.name for scored in joined)
 
-    whole = [
-        TrainingSet(
-            features[scored.name], scored.scores, np.array(scored.groups), reference_features(run, name, scored)
-        )
-        for scored in joined
-    ]
+    whole = training_sets(run, name, joined, features)
 
     def fit(indices: Sequence[np.ndarray]) -> tuple[Probe, tuple[float, ...]]:
         sets = [given.select(train) for given, train in zip(whole, indices, strict=True)]
@@ -107,42 +102,58 @@ def _describe_probe(row: str, dataset: str, scale_of: ScoredSet) -> dict[str, An
 
 def row_features(run: Run, name: str) -> tuple[dict[str, np.ndarray], list[int]]:
     """Return a row's features of each dataset, and the widths of their groups."""
-    row, networks = run.rows[name], run.networks(name, run.device)
+    networks = run.networks(name, run.device)
     features: dict[str, np.ndarray] = {}
     widths: list[int] = []
     for scored in run.scored_sets:
-        pooled = [
-            _features_of(run, scored.images, scored.fingerprint, network, f"{title}, {scored.name}")
-            for network, title in zip(networks, row.networks, strict=True)
-        ]
-        features[scored.name], widths = join_features(row, networks, pooled)
+        features[scored.name], widths = _features_of(
+            run, name, networks, scored.images, scored.fingerprint, scored.name
+        )
     return features, widths
 
 
-def reference_features(run: Run, name: str, scored: ScoredSet) -> np.ndarray | None:
+def training_sets(
+    run: Run, name: str, scored_sets: Sequence[ScoredSet], features: Mapping[str, np.ndarray]
+) -> list[TrainingSet]:
+    """Return what a joint probe is fitted to: a row's features of some datasets, and those of their references.
+
+    Args:
+        run: The run.
+        name: Name of the row.
+        scored_sets: The datasets.
+        features: The row's features of each dataset, as :func:`row_features` returns them.
+    """
+    networks = run.networks(name, run.device)
+    return [
+        TrainingSet(
+            features[scored.name],
+            scored.scores,
+            np.array(scored.groups),
+            _reference_features(run, name, networks, scored),
+        )
+        for scored in scored_sets
+    ]
+
+
+def _reference_features(run: Run, name: str, networks: Sequence[Backbone], scored: ScoredSet) -> np.ndarray | None:
     """Return a row's features of each image's reference, (N, D), NaN where it has none; ``None`` where none has."""
     files = sorted(set(filter(None, scored.references)))  # datasets of the same photos share their features
     if not files:
         return None
-    row, networks = run.rows[name], run.networks(name, run.device)
-    key = photo_fingerprint(files)
-    pooled = [
-        _features_of(run, files, key, network, f"{title}, references of {scored.name}")
-        for network, title in zip(networks, row.networks, strict=True)
-    ]
-    features, _ = join_features(row, networks, pooled)
+    title = f"references of {scored.name}"
+    features, _ = _features_of(run, name, networks, files, photo_fingerprint(files), title)
     numbers = {file: number for number, file in enumerate(files)}
     order = [len(files) if file is None else numbers[file] for file in scored.references]
     return np.concatenate([features, np.full_like(features[:1], np.nan)])[order]
 
 
-def _features_of(run: Run, images: Sequence[Path], key: str, network: Backbone, title: str) -> np.ndarray:
-    return cached_features(
-        network,
-        images,
-        key,
-        run.folder.parent / FEATURE_CACHE,
-        run.device,
-        run.config.feature_autocast,
-        f"features: {title}",
-    )
+def _features_of(
+    run: Run, name: str, networks: Sequence[Backbone], images: Sequence[Path], key: str, title: str
+) -> tuple[np.ndarray, list[int]]:
+    """Return a row's features of images, and the widths of their groups."""
+    row, folder, autocast = run.rows[name], run.folder.parent / FEATURE_CACHE, run.config.feature_autocast
+    pooled = [
+        cached_features(network, images, key, folder, run.device, autocast, f"features: {network_name}, {title}")
+        for network, network_name in zip(networks, row.networks, strict=True)
+    ]
+    return join_features(row, networks, pooled)

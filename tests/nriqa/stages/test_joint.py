@@ -11,7 +11,7 @@ import skimage.data
 from PIL import Image
 
 from dsmix_aug.nriqa.networks.features import extract_features, join_features
-from dsmix_aug.nriqa.networks.joint_probe import TrainingSet, fit_joint_probe
+from dsmix_aug.nriqa.networks.joint_probe import fit_joint_probe
 from dsmix_aug.nriqa.networks.probe import Probe
 from dsmix_aug.nriqa.report.page import _predictions
 from dsmix_aug.nriqa.runs.config import Config, Machine
@@ -19,7 +19,7 @@ from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages import run_evaluate, run_probe
-from dsmix_aug.nriqa.stages.probe import reference_features, row_features
+from dsmix_aug.nriqa.stages.probe import row_features, training_sets
 
 N = 24
 
@@ -90,29 +90,25 @@ def test_scores_are_on_the_scale_of_the_first(run):
 
 
 def test_features_of_references_are_those_of_their_files(run):
-    toy, opinions = run.scored_sets
-    assert reference_features(run, "teacher", toy) is None
-    references = reference_features(run, "teacher", opinions)
+    opinions = run.scored_sets[1]
+    features, _ = row_features(run, "teacher")
+    of_toy, of_opinions = training_sets(run, "teacher", run.scored_sets, features)
+    assert of_toy.reference_features is None
+    references = of_opinions.reference_features
     networks = run.networks("teacher", run.device)
     for number in (0, 17, -1):
         alone = [extract_features(network, [opinions.references[number]], run.device) for network in networks]
         expected, _ = join_features(run.rows["teacher"], networks, alone)
         np.testing.assert_allclose(references[number], expected[0], rtol=1e-3, atol=1e-4)
     without = replace(opinions, references=(None, *opinions.references[1:]))
-    assert np.isnan(reference_features(run, "teacher", without)).all(1).tolist() == [True] + [False] * (
-        len(opinions.images) - 1
-    )
+    (given,) = training_sets(run, "teacher", [without], features)
+    assert np.isnan(given.reference_features).all(1).tolist() == [True] + [False] * (len(opinions.images) - 1)
 
 
 def test_a_joint_probe_learns_from_the_references(run):
     saved, _ = Probe.load(run.probe_path("teacher", "toy+opinions"))
     features, widths = row_features(run, "teacher")
-    sets = [
-        TrainingSet(
-            features[given.name], given.scores, np.array(given.groups), reference_features(run, "teacher", given)
-        )
-        for given in run.scored_sets
-    ]
+    sets = training_sets(run, "teacher", run.scored_sets, features)
     paired, _ = fit_joint_probe(sets, widths, [1.0, 0.3])
     np.testing.assert_allclose(saved.coefficients, paired.coefficients, rtol=1e-6, atol=1e-9)
     alone, _ = fit_joint_probe([replace(given, reference_features=None) for given in sets], widths, [1.0, 0.3])
