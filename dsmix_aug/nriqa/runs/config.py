@@ -205,6 +205,11 @@ class Config:
         ]
 
     @property
+    def joint_name(self) -> str:
+        """What the joint probe is called: the names of its datasets with ``+`` between them; empty if there is none."""
+        return "+".join(given.dataset for given in self.joined)
+
+    @property
     def distils(self) -> bool:
         """Whether pre-training keeps the backbone's features close to a teacher's."""
         return self.teacher != "none" and self.distillation_weight > 0

@@ -188,7 +188,9 @@ class RunFolder:
         """A description of the scores of each dataset."""
         probes = sorted((self.folder / PROBE).glob(f"{next(iter(self.rows))}-*.safetensors"))
         descriptions = [self._read(PROBE, path, Probe.load)[1] for path in probes]
-        return {description["dataset"]: description["target"] for description in descriptions}
+        targets = {description["dataset"]: description["target"] for description in descriptions}
+        targets.pop(self.config.joint_name, None)  # a probe of several datasets has no scores of its own
+        return targets
 
     @property
     def results(self) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def _probe_jointly(run: Run, name: str, features: dict[str, np.ndarray], widths:
     joined = [by_name[name] for name in names]
     weights = [given.weight for given in config.joined]
     scales = [names.index(given.scale_of) for given in config.joined]
-    title = "+".join(scored.name for scored in joined)
+    title = config.joint_name
 
     whole = training_sets(run, name, joined, features)
 

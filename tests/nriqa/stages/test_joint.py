@@ -19,6 +19,7 @@ from dsmix_aug.nriqa.runs.folder import RunFolder
 from dsmix_aug.nriqa.runs.presets import PRESETS
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.stages import run_evaluate, run_probe
+from dsmix_aug.nriqa.stages.evaluate import caveat
 from dsmix_aug.nriqa.stages.probe import row_features, training_sets
 
 N = 24
@@ -60,6 +61,11 @@ def test_the_report_has_a_picture_of_each_dataset(run):
         "toy",
         "opinions",
     ]
+
+
+def test_the_caveat_tells_what_the_scores_of_each_dataset_are(run):
+    assert list(run.targets) == ["opinions", "toy"]
+    assert "toy+opinions" not in caveat(run)
 
 
 def test_another_seed_is_judged_on_the_same_images(run):
