@@ -15,11 +15,13 @@ import pandas as pd
 from scipy import stats
 
 from dsmix_aug import DistortionBank
+from dsmix_aug.nriqa.base.seeds import derive_seed
 from dsmix_aug.nriqa.datasets import ScoredSet
 from dsmix_aug.nriqa.datasets.opinion_photos import OPINIONS_NAME
 from dsmix_aug.nriqa.networks.joint_probe import fit_joint_probe
 from dsmix_aug.nriqa.runs.config import Machine
 from dsmix_aug.nriqa.runs.folder import RunFolder
+from dsmix_aug.nriqa.runs.names import PROBE
 from dsmix_aug.nriqa.runs.run import Run
 from dsmix_aug.nriqa.runs.splits import make_splits
 from dsmix_aug.nriqa.stages.probe import row_features, training_sets
@@ -48,7 +50,8 @@ def judge(run: Run, row: str) -> pd.DataFrame:
 
     def predict(kept: np.ndarray, tested: np.ndarray) -> np.ndarray:
         sets = [given.select(chosen) for given, chosen in zip(whole, (photos, kept), strict=True)]
-        probe, _ = fit_joint_probe(sets, widths, weights, run.config.hidden_units, run.config.seed)
+        seed = derive_seed(run.config.seed, PROBE)
+        probe, _ = fit_joint_probe(sets, widths, weights, run.config.hidden_units, seed)
         return probe.predict(features[made.name][tested])
 
     seen = predict(train, test)

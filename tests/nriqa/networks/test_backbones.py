@@ -152,7 +152,21 @@ def test_unknown_backbone():
         build_backbone("nope", "random")
 
 
-@pytest.mark.parametrize("size", [(70, 91), (91, 70), (64, 96), (33, 31), (2, 5)])  # of even and odd sides
+SIZES = [(70, 91), (91, 70), (64, 96), (33, 31), (2, 5)]  # of even and odd sides
+
+
+@pytest.mark.parametrize("strip_bytes", [1, 50_000])  # rows one by one; a few at once, and whole maps
+@pytest.mark.parametrize("size", SIZES)
+def test_a_folded_network_has_the_same_maps_in_strips(lite, size, strip_bytes, monkeypatch):
+    monkeypatch.setattr("dsmix_aug.nriqa.networks.folding.STRIP_BYTES", strip_bytes)
+    images = torch.rand(2, 3, *size)
+    with torch.no_grad():
+        for maps, expected in zip(lite.folded()(images), lite(images), strict=True):
+            torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-4)
+            assert maps.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_a_folded_network_has_the_same_maps_and_gradients(lite, size):
     network = copy.deepcopy(lite).double()  # in float32, rounding decides the gradient of units that are nearly 0 or 6
     images = torch.rand(1, 3, *size, dtype=torch.float64, requires_grad=True)
