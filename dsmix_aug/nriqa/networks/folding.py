@@ -65,7 +65,8 @@ class FoldedBlock(nn.Module):
             wide = self.activation(self.filter(self._widen(images)))
             maps = self.narrow(wide)
         else:
-            strips = [self._strip(images, top, min(top + rows, height)) for top in range(0, height, rows)]
+            kernel = self.filter.kernel(images)
+            strips = [self._strip(images, kernel, top, min(top + rows, height)) for top in range(0, height, rows)]
             maps = torch.cat(strips, dim=2)
         return maps + images if self.adds_input else maps
 
@@ -79,9 +80,9 @@ class FoldedBlock(nn.Module):
         row_bytes = images[:, :1, 0].numel() * self.filter.weight.shape[0] * images.element_size()
         return max(1, STRIP_BYTES // max(1, row_bytes * self.filter.stride))  # a batch may be empty
 
-    def _strip(self, images: Tensor, top: int, bottom: int) -> Tensor:
+    def _strip(self, images: Tensor, kernel: Tensor, top: int, bottom: int) -> Tensor:
         """Return the rows of the narrowed map from ``top`` to before ``bottom``."""
-        height, stride, kernel = images.shape[2], self.filter.stride, self.filter.kernel(images)
+        height, stride = images.shape[2], self.filter.stride
         margin = kernel.shape[-1] // 2
         start, end = top * stride - margin, (bottom - 1) * stride + margin + 1
         wide = self._widen(images[:, :, max(start, 0) : end])
